@@ -1,0 +1,118 @@
+//! Entity keys: what a fact is about, and so what owns one partition, one state and one order.
+
+use unicode_normalization::UnicodeNormalization;
+
+use crate::{Code, VendorId};
+
+/// Most bytes of one part after escaping.
+pub const MAX_PART: usize = 256;
+/// Most bytes of an entity key (DynamoDB keeps 2,048 of a partition key; index keys need room).
+pub const MAX_ENTITY: usize = 1_100;
+
+/// What a fact is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Entity {
+    /// Stock: `vendor|warehouse|sku|lot|condition`; a part that is not stated is empty.
+    Stock {
+        /// Who says it.
+        vendor: VendorId,
+        /// `None` where the vendor states a total over its warehouses.
+        warehouse: Option<String>,
+        /// The vendor's item id.
+        sku: String,
+        /// Batch or lot.
+        lot: Option<String>,
+        /// Condition, for example `NEW` or `DAMAGED`.
+        condition: Option<String>,
+    },
+    /// An order: `vendor|orderId`.
+    Order {
+        /// Who says it.
+        vendor: VendorId,
+        /// The vendor's order id.
+        order_id: String,
+    },
+}
+
+/// A part or the whole does not fit the stores.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{part} has {bytes} bytes after escaping; at most {most} are kept")]
+pub struct TooLong {
+    /// Which part.
+    pub part: &'static str,
+    /// Its length in bytes.
+    pub bytes: usize,
+    /// The bound.
+    pub most: usize,
+}
+
+impl TooLong {
+    /// Stable code.
+    pub const CODE: Code = Code::EntityTooLong;
+}
+
+impl Entity {
+    /// The key: parts in Unicode NFC, `%`, `|` and control characters percent-escaped, joined by `|`.
+    pub fn key(&self) -> Result<String, TooLong> {
+        let part = |name, text: &str| {
+            let text = escape(text);
+            let bytes = text.len();
+            if bytes > MAX_PART { Err(TooLong { part: name, bytes, most: MAX_PART }) } else { Ok(text) }
+        };
+        let key = match self {
+            Self::Stock { vendor, warehouse, sku, lot, condition } => {
+                let warehouse = part("warehouseId", warehouse.as_deref().unwrap_or(""))?;
+                let lot = part("lot", lot.as_deref().unwrap_or(""))?;
+                let condition = part("condition", condition.as_deref().unwrap_or(""))?;
+                format!("{vendor}|{warehouse}|{}|{lot}|{condition}", part("sku", sku)?)
+            }
+            Self::Order { vendor, order_id } => format!("{vendor}|{}", part("orderId", order_id)?),
+        };
+        match key.len() {
+            bytes if bytes > MAX_ENTITY => Err(TooLong { part: "entity", bytes, most: MAX_ENTITY }),
+            _ => Ok(key),
+        }
+    }
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.nfc() {
+        if character == '%' || character == '|' || character.is_control() {
+            let mut bytes = [0; 4];
+            for byte in character.encode_utf8(&mut bytes).bytes() {
+                escaped.push_str(&format!("%{byte:02X}"));
+            }
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stock(warehouse: Option<&str>, sku: &str) -> Entity {
+        Entity::Stock {
+            vendor: VendorId::parse("acme").expect("id"),
+            warehouse: warehouse.map(str::to_owned),
+            sku: sku.to_owned(),
+            lot: None,
+            condition: None,
+        }
+    }
+
+    #[test]
+    fn one_key_per_thing() {
+        assert_eq!(stock(Some("w1"), "A").key().as_deref(), Ok("acme|w1|A||"));
+        assert_eq!(stock(None, "A").key().as_deref(), Ok("acme||A||"));
+        assert_eq!(stock(None, "caf\u{e9}").key(), stock(None, "cafe\u{301}").key());
+        assert_ne!(stock(Some("a|b"), "c").key(), stock(Some("a"), "b|c").key());
+        assert_ne!(stock(None, "a%7Cb").key(), stock(None, "a|b").key());
+        assert_eq!(stock(None, "a\r\nb").key().as_deref(), Ok("acme||a%0D%0Ab||"));
+        assert!(stock(None, &"x".repeat(257)).key().is_err());
+        assert!(stock(None, &"\n".repeat(86)).key().is_err());
+    }
+}

@@ -1,0 +1,36 @@
+//! Topic names. Partition counts and settings live in `topics/*.yaml`, the single source of them.
+
+/// What the gateway produces: every accepted event, and flagged conflicts.
+pub const RAW: &str = "dvss.raw";
+/// Events whose id was claimed.
+pub const ACCEPTED: &str = "dvss.accepted";
+/// Facts, one a record, keyed by entity.
+pub const NORMALIZED: &str = "dvss.normalized";
+/// References to rows that wait to be published, keyed as the row's public record.
+pub const OUTBOX: &str = "dvss.outbox";
+/// What the outbox published: identities and their coordinates.
+pub const RECEIPTS: &str = "dvss.receipts";
+/// Public: absolute stock.
+pub const INVENTORY_UPDATED: &str = "dvss.normalized.inventory-updated.v1";
+/// Public: relative stock.
+pub const INVENTORY_ADJUSTED: &str = "dvss.normalized.inventory-adjusted.v1";
+/// Public: orders.
+pub const ORDER_UPDATED: &str = "dvss.normalized.order-updated.v1";
+/// Public: applied invoices.
+pub const INVENTORY_RECEIVED: &str = "dvss.normalized.inventory-received.v1";
+/// Public: divergence.
+pub const DIVERGENCE: &str = "dvss.divergence.v1";
+/// Public: quarantine.
+pub const QUARANTINE: &str = "dvss.quarantine.v1";
+
+/// The topics that other teams subscribe to. Every record on them passed the outbox.
+pub const PUBLIC: [&str; 6] =
+    [INVENTORY_UPDATED, INVENTORY_ADJUSTED, ORDER_UPDATED, INVENTORY_RECEIVED, DIVERGENCE, QUARANTINE];
+
+/// The topics between the stages.
+pub const INTERNAL: [&str; 5] = [RAW, ACCEPTED, NORMALIZED, OUTBOX, RECEIPTS];
+
+/// The subject under which a public topic's value schema is registered.
+pub fn subject(topic: &str) -> String {
+    format!("{topic}-value")
+}

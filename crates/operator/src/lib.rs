@@ -1,0 +1,1 @@
+//! (opened; see DESIGN)

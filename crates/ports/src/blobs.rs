@@ -1,0 +1,100 @@
+//! Objects in one bucket: S3, cut to what is used.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use contract::Fingerprint;
+
+/// Most bytes of all metadata names and values of one object (S3: 2 KB of user metadata).
+pub const MAX_METADATA: usize = 2_048;
+/// Most bytes of an object's key (S3).
+pub const MAX_KEY: usize = 1_024;
+
+/// Text beside an object's bytes: lower-case names, any Unicode values (adapters encode them).
+pub type Metadata = BTreeMap<String, String>;
+
+/// Under which condition an object is written. There is no unconditional put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// `If-None-Match: *`: only where no object is. Atomic under races.
+    Absent,
+    /// `If-Match`: only where the object's entity tag is this one.
+    Match(String),
+}
+
+/// An object as it was read; its bytes have the checksum that they were written with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// What was written beside them.
+    pub metadata: Metadata,
+    /// Entity tag, for [`Condition::Match`].
+    pub etag: String,
+    /// SHA-256 of the bytes.
+    pub sha256: Fingerprint,
+}
+
+/// One entry of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The object's key.
+    pub key: String,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// One page of a listing, in key order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The entries.
+    pub entries: Vec<Entry>,
+    /// Pass it as `after` to go on; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// Why an operation failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The condition does not hold (S3: 412, and 404 for `Match` on an absent key).
+    #[error("the object is there already, or has changed")]
+    Precondition,
+    /// Another write of the key is going on; try again (S3: 409).
+    #[error("another write of the same object is going on")]
+    Conflict,
+    /// No such object.
+    #[error("no such object")]
+    NotFound,
+    /// The bytes are not those that were written.
+    #[error("the object's bytes do not have the checksum they were written with")]
+    Corrupt,
+    /// Key or metadata beyond the bounds.
+    #[error("{0}")]
+    Invalid(String),
+    /// The store does not answer or asks to slow down; **the write may have happened**.
+    #[error("the object store does not answer: {0}")]
+    Unavailable(String),
+    /// No space left; nothing was written.
+    #[error("the object store is full")]
+    Full,
+}
+
+/// One bucket.
+#[async_trait]
+pub trait Blobs: Send + Sync {
+    /// The bucket's name, as `rawRef` gives it.
+    fn bucket(&self) -> &str;
+    /// Writes an object under a condition and returns its entity tag. Durable when it returns Ok.
+    async fn put(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        metadata: Metadata,
+        condition: Condition,
+    ) -> Result<String, Error>;
+    /// Reads an object and verifies its checksum.
+    async fn get(&self, key: &str) -> Result<Object, Error>;
+    /// Keys that start with `prefix` and sort behind `after`, at most `limit` (and at most 1,000).
+    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Page, Error>;
+}

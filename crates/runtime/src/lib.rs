@@ -1,0 +1,19 @@
+//! # runtime: the loop that every stage runs in
+//!
+//! Knows ports, not Kafka. One iteration:
+//!
+//! 1. poll a batch with the proof of who owns its partitions;
+//! 2. handle its records, first in first out per key, others concurrently, under one deadline;
+//! 3. take the *settled prefix* of every partition: records up to the first one that is not settled;
+//! 4. commit the prefix's outputs and the next offsets in ONE transaction;
+//! 5. rewind the rest: seek back, pause that partition with backoff, alarm.
+//!
+//! A record is settled when its outputs are known and its own writes are durable, or when it is
+//! poison and quarantine has it durably. Transient failures never become poison. Whatever fails
+//! uncommitted comes again, and [`Processor::handle`] answers it with the same bytes.
+
+mod processor;
+mod quarantine;
+
+pub use processor::{Failure, Output, Placed, Poison, Processor};
+pub use quarantine::Quarantine;

@@ -1,0 +1,151 @@
+//! Outbox columns: what effect, divergence and quarantine rows have in common.
+//!
+//! A row that is to be published carries the exact bytes and where they go; it is *pending* until the
+//! outbox has set the coordinates for its current revision. The reference to it travels on
+//! `dvss.outbox` under the key of the public record, so that one key has one input partition, hence
+//! one owner.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use contract::{Timestamp, topics};
+use ports::log::{Coordinates, Partition, RawRecord, Record};
+use ports::tables::{Attr, Condition, Edit, Error, Item, Key, Table, Tables, Write};
+use runtime::Output;
+use serde::{Deserialize, Serialize};
+
+use crate::tables::ALL;
+
+/// How many values `pendingShard` has: one value would be hot.
+pub const PENDING_SHARDS: u32 = 16;
+
+/// What a row publishes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// The public topic.
+    pub topic: String,
+    /// The public record's key.
+    pub key: String,
+    /// The public record's value.
+    pub value: Bytes,
+    /// Which revision of the row this is; grows with every change of the bytes.
+    pub revision: u32,
+}
+
+/// Which row: what a record on `dvss.outbox` says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RowRef {
+    /// The table's name.
+    pub table: String,
+    /// Partition key.
+    pub pk: String,
+    /// Sort key.
+    pub sk: String,
+}
+
+/// The outbox columns of a row as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// What it publishes.
+    pub publication: Publication,
+    /// Where that was put, where the outbox has copied it for this revision.
+    pub coordinates: Option<Coordinates>,
+}
+
+impl RowRef {
+    /// Refers to a row of a sorted table.
+    pub fn new(table: &'static Table, key: &Key) -> Self {
+        Self { table: table.name.to_owned(), pk: key.pk.clone(), sk: key.sk.clone().unwrap_or_default() }
+    }
+
+    /// The row's table; `None` where no table has the name.
+    pub fn table(&self) -> Option<&'static Table> {
+        ALL.into_iter().find(|table| table.name == self.table)
+    }
+
+    /// The row's key.
+    pub fn key(&self) -> Key {
+        Key::sorted(&self.pk, &self.sk)
+    }
+
+    /// The record for `dvss.outbox`; `key` is the public record's key. One row is named once a
+    /// transaction.
+    pub fn output(&self, key: &str) -> Output {
+        let value = serde_json::to_vec(self).unwrap_or_default();
+        let record = Record {
+            topic: topics::OUTBOX.into(),
+            partition: None,
+            key: Some(Bytes::copy_from_slice(key.as_bytes())),
+            value: value.into(),
+            headers: Vec::new(),
+        };
+        Output { record, identity: Some(format!("{}\n{}\n{}", self.table, self.pk, self.sk)) }
+    }
+
+    /// Reads a record of `dvss.outbox`.
+    pub fn read(record: &RawRecord) -> Option<Self> {
+        serde_json::from_slice(&record.value).ok()
+    }
+}
+
+/// The attributes of a row that is to be published, pending since `now`.
+pub fn columns(publication: &Publication, now: Timestamp) -> Item {
+    let Publication { topic, key, value, revision } = publication;
+    let shard = ports::partition::partition_of(Some(key.as_bytes()), PENDING_SHARDS);
+    Item::from([
+        ("outTopic".to_owned(), Attr::S(topic.clone())),
+        ("outKey".to_owned(), Attr::S(key.clone())),
+        ("outValue".to_owned(), Attr::B(value.clone())),
+        ("outRevision".to_owned(), Attr::N(i64::from(*revision))),
+        ("pendingShard".to_owned(), Attr::S(shard_name(shard))),
+        ("pendingSince".to_owned(), Attr::S(now.sortable())),
+    ])
+}
+
+/// The value of `pendingShard` for a shard.
+pub fn shard_name(shard: u32) -> String {
+    format!("p{shard:02}")
+}
+
+/// The outbox columns of a row; `None` where it has none (it publishes nothing).
+pub fn state(item: &Item) -> Option<State> {
+    let text = |name: &str| item.get(name).and_then(Attr::as_str).map(str::to_owned);
+    let number = |name: &str| item.get(name).and_then(Attr::as_i64);
+    let revision = u32::try_from(number("outRevision")?).ok()?;
+    let publication = Publication {
+        topic: text("outTopic")?,
+        key: text("outKey")?,
+        value: item.get("outValue")?.as_bytes()?.clone(),
+        revision,
+    };
+    let coordinates = (number("publishedRevision") == Some(i64::from(revision))).then(|| {
+        let topic: Arc<str> = text("publishedTopic")?.into();
+        let index = u32::try_from(number("publishedPartition")?).ok()?;
+        Some(Coordinates { partition: Partition { topic, index }, offset: number("publishedOffset")? })
+    });
+    Some(State { publication, coordinates: coordinates.flatten() })
+}
+
+/// Sets a row's coordinates for `revision`; the row is pending no more. Changes nothing where the row
+/// has gone on to another revision, or is gone.
+pub async fn set_coordinates(
+    tables: &dyn Tables,
+    row: &RowRef,
+    revision: u32,
+    at: &Coordinates,
+) -> Result<(), Error> {
+    let Some(table) = row.table() else { return Ok(()) };
+    let edits = vec![
+        Edit::Set("publishedRevision", Attr::N(i64::from(revision))),
+        Edit::Set("publishedTopic", Attr::S(at.partition.topic.to_string())),
+        Edit::Set("publishedPartition", Attr::N(i64::from(at.partition.index))),
+        Edit::Set("publishedOffset", Attr::N(at.offset)),
+        Edit::Remove("pendingShard"),
+        Edit::Remove("pendingSince"),
+    ];
+    let condition = Condition::Equals("outRevision", Attr::N(i64::from(revision)));
+    match tables.write(Write::edit(table, row.key(), edits, condition)).await {
+        Err(Error::Condition(_)) => Ok(()),
+        other => other,
+    }
+}
