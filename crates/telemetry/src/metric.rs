@@ -1,0 +1,174 @@
+//! Metric names, and what each of them means.
+
+use crate::label;
+
+/// `dvss.ingest.accepted{vendorId}`
+pub const INGEST_ACCEPTED: &str = "dvss.ingest.accepted";
+/// `dvss.ingest.duplicate{vendorId}`
+pub const INGEST_DUPLICATE: &str = "dvss.ingest.duplicate";
+/// `dvss.ingest.conflict{vendorId}`
+pub const INGEST_CONFLICT: &str = "dvss.ingest.conflict";
+/// `dvss.ingest.failed_validation{vendorId,reason}`
+pub const INGEST_FAILED_VALIDATION: &str = "dvss.ingest.failed_validation";
+/// `dvss.normalize.success{vendorId,eventType}`
+pub const NORMALIZE_SUCCESS: &str = "dvss.normalize.success";
+/// `dvss.normalize.failed{vendorId,eventType,reason}`
+pub const NORMALIZE_FAILED: &str = "dvss.normalize.failed";
+/// `dvss.divergence.found{vendorId,kind}`
+pub const DIVERGENCE_FOUND: &str = "dvss.divergence.found";
+/// `dvss.pipeline.latency_ms{stage}`
+pub const PIPELINE_LATENCY_MS: &str = "dvss.pipeline.latency_ms";
+/// `dvss.pipeline.settled{stage}`
+pub const PIPELINE_SETTLED: &str = "dvss.pipeline.settled";
+/// `dvss.pipeline.retried{stage}`
+pub const PIPELINE_RETRIED: &str = "dvss.pipeline.retried";
+/// `dvss.pipeline.rewound{stage}`
+pub const PIPELINE_REWOUND: &str = "dvss.pipeline.rewound";
+/// `dvss.pipeline.lag{stage}`
+pub const PIPELINE_LAG: &str = "dvss.pipeline.lag";
+/// `dvss.quarantine.parked{stage,reason}`
+pub const QUARANTINE_PARKED: &str = "dvss.quarantine.parked";
+/// `dvss.quarantine.depth{stage}`
+pub const QUARANTINE_DEPTH: &str = "dvss.quarantine.depth";
+/// `dvss.outbox.published{topic}`
+pub const OUTBOX_PUBLISHED: &str = "dvss.outbox.published";
+/// `dvss.outbox.copy_lag`
+pub const OUTBOX_COPY_LAG: &str = "dvss.outbox.copy_lag";
+
+/// Upper bounds of the latency histogram's buckets, in milliseconds. Fixed, so that instances and
+/// releases add up.
+pub const LATENCY_BUCKETS_MS: [f64; 16] = [
+    1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0, 30_000.0,
+    60_000.0, 300_000.0,
+];
+
+/// What a metric counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Buckets of values.
+    Histogram,
+}
+
+/// A metric's description, as `/metrics` and the reference show it.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    /// Name with dots.
+    pub name: &'static str,
+    /// What it counts.
+    pub kind: Kind,
+    /// Its labels, exactly these.
+    pub labels: &'static [&'static str],
+    /// One sentence; gives the unit.
+    pub help: &'static str,
+}
+
+impl Metric {
+    const fn new(
+        name: &'static str,
+        kind: Kind,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self { name, kind, labels, help }
+    }
+
+    /// The name on `/metrics`.
+    pub fn prometheus_name(&self) -> String {
+        self.name.replace('.', "_")
+    }
+}
+
+/// Every metric.
+pub const ALL: [Metric; 16] = {
+    use Kind::{Counter, Gauge, Histogram};
+    [
+        Metric::new(
+            INGEST_ACCEPTED,
+            Counter,
+            &[label::VENDOR_ID],
+            "Events accepted: durable in S3 and Kafka.",
+        ),
+        Metric::new(INGEST_DUPLICATE, Counter, &[label::VENDOR_ID], "Repeats of accepted events."),
+        Metric::new(INGEST_CONFLICT, Counter, &[label::VENDOR_ID], "Known event ids with another payload."),
+        Metric::new(
+            INGEST_FAILED_VALIDATION,
+            Counter,
+            &[label::VENDOR_ID, label::REASON],
+            "Events refused, by error code.",
+        ),
+        Metric::new(
+            NORMALIZE_SUCCESS,
+            Counter,
+            &[label::VENDOR_ID, label::EVENT_TYPE],
+            "Events whose normalized object is written.",
+        ),
+        Metric::new(
+            NORMALIZE_FAILED,
+            Counter,
+            &[label::VENDOR_ID, label::EVENT_TYPE, label::REASON],
+            "Events that went to quarantine in normalize, by error code.",
+        ),
+        Metric::new(
+            DIVERGENCE_FOUND,
+            Counter,
+            &[label::VENDOR_ID, label::KIND],
+            "Divergences written, by kind.",
+        ),
+        Metric::new(
+            PIPELINE_LATENCY_MS,
+            Histogram,
+            &[label::STAGE],
+            "Milliseconds from the first gateway's receipt of an event to the end of the stage.",
+        ),
+        Metric::new(PIPELINE_SETTLED, Counter, &[label::STAGE], "Records settled and committed."),
+        Metric::new(PIPELINE_RETRIED, Counter, &[label::STAGE], "Attempts that failed and were made again."),
+        Metric::new(
+            PIPELINE_REWOUND,
+            Counter,
+            &[label::STAGE],
+            "Rewinds of a partition to an unsettled record.",
+        ),
+        Metric::new(
+            PIPELINE_LAG,
+            Gauge,
+            &[label::STAGE],
+            "Data records below the last stable offset that the stage has not committed.",
+        ),
+        Metric::new(
+            QUARANTINE_PARKED,
+            Counter,
+            &[label::STAGE, label::REASON],
+            "Records put to quarantine, by error code.",
+        ),
+        Metric::new(QUARANTINE_DEPTH, Gauge, &[label::STAGE], "Open rows in quarantine."),
+        Metric::new(OUTBOX_PUBLISHED, Counter, &[label::TOPIC], "Records committed to public topics."),
+        Metric::new(
+            OUTBOX_COPY_LAG,
+            Gauge,
+            &[],
+            "Receipt records whose coordinates are not yet in the rows.",
+        ),
+    ]
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_distinct_also_as_prometheus_writes_them() {
+        let mut names: Vec<String> = ALL.iter().map(Metric::prometheus_name).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len());
+        for name in names {
+            let fine = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+            assert!(name.starts_with("dvss_") && name.bytes().all(fine), "{name}");
+        }
+        assert!(LATENCY_BUCKETS_MS.is_sorted());
+    }
+}
