@@ -17,6 +17,7 @@
 //! | [`audit`] | `dvss_audit` | operators |
 
 pub mod failure;
+pub mod ingest;
 pub mod outbox;
 pub mod records;
 pub mod tables;

@@ -1,0 +1,75 @@
+use contract::event::Draft;
+
+use super::*;
+
+fn event(date: &str, payload: &str) -> Event {
+    let vendor_id = VendorId::parse("acme").expect("id");
+    let external_event_id = ExternalEventId::parse("shop#7").expect("id");
+    let event_type = EventType::parse("stock").expect("type");
+    let occurred_at = Timestamp::parse(date).expect("time");
+    let ingest_id = IngestId::derive(&vendor_id, &external_event_id, occurred_at);
+    let key = contract::keys::raw(&vendor_id, occurred_at, ingest_id);
+    Event {
+        draft: Draft {
+            ingest_id,
+            vendor_id,
+            external_event_id,
+            event_type,
+            occurred_at,
+            fingerprint: Fingerprint::of_bytes(payload.as_bytes()),
+            mode: Mode::Envelope,
+            content_type: "application/json".to_owned(),
+        },
+        received_at: Timestamp::parse("2026-11-22T12:00:00Z").expect("time"),
+        raw_ref: RawRef { bucket: "raw".to_owned(), key },
+        sha256: Fingerprint::of_bytes(payload.as_bytes()),
+        traceparent: None,
+        conflict_with: None,
+        release: 0,
+    }
+}
+
+fn at(offset: i64) -> Coordinates {
+    Coordinates { partition: Partition::new("dvss.raw", 3), offset }
+}
+
+fn entry(event: &Event, source: Coordinates) -> Entry {
+    let mut item = common_columns(event);
+    for (name, value) in [("mode", "envelope"), ("contentType", "application/json"), ("status", "RECEIVED")] {
+        item.insert(name.to_owned(), Attr::S(value.to_owned()));
+    }
+    item.insert("sourceTopic".to_owned(), Attr::S(source.partition.topic.to_string()));
+    item.insert("sourcePartition".to_owned(), Attr::N(i64::from(source.partition.index)));
+    item.insert("sourceOffset".to_owned(), Attr::N(source.offset));
+    read_entry(&event_key(&event.draft.vendor_id, &event.draft.external_event_id), &item).expect("an entry")
+}
+
+const MONDAY: &str = "2026-11-16T10:00:00Z";
+const TUESDAY: &str = "2026-11-17T10:00:00Z";
+
+#[test]
+fn what_a_taken_id_means() {
+    let first = event(MONDAY, "a");
+    let winner = || entry(&first, at(5));
+    for (newcomer, source, expected) in [
+        (event(MONDAY, "a"), at(5), Claim::Claimed),
+        (event(MONDAY, "a"), at(6), Claim::Same),
+        (event(TUESDAY, "a"), at(6), Claim::Duplicate { winner: winner() }),
+        // Even at the winner's own coordinates: a recreated topic has other records there.
+        (event(TUESDAY, "a"), at(5), Claim::Duplicate { winner: winner() }),
+        (event(MONDAY, "b"), at(5), Claim::Conflict { winner: winner() }),
+        (event(MONDAY, "b"), at(6), Claim::Conflict { winner: winner() }),
+        (event(TUESDAY, "b"), at(6), Claim::Conflict { winner: winner() }),
+    ] {
+        assert_eq!(decide(&newcomer, &source, winner()), expected, "{newcomer:?} at {source:?}");
+    }
+}
+
+#[test]
+fn rows_without_an_attribute_are_named() {
+    let key = Key::sorted("acme#e1", EVENT);
+    let error = read_entry(&key, &Item::new()).expect_err("nothing there");
+    assert!(error.to_string().contains("ingestId"), "{error}");
+    let key = Key::sorted("no separator", EVENT);
+    assert!(read(&Row { key, item: Item::new() }).is_err());
+}
