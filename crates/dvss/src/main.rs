@@ -1,1 +1,41 @@
-fn main() {}
+//! # dvss: the only binary, and the only place where things are wired together
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`cli`] | the command line |
+//! | [`config`] | one YAML file, `DVSS_…` over it, flags over both |
+//! | [`up`] | the whole pipeline in one process on the embedded default |
+//! | [`demo`] | `up`, with sample traffic and a tour of what came out |
+//! | [`client`] | the operator API, as commands use it |
+//! | [`commands`] | one module a command |
+//!
+//! Data goes to stdout, everything else to stderr. Exit codes: see [`cli::exit`].
+
+mod cli;
+mod client;
+mod commands;
+mod config;
+mod demo;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let arguments = cli::Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("dvss: cannot start the runtime: {error}");
+            return ExitCode::from(cli::exit::FAILURE);
+        }
+    };
+    match runtime.block_on(commands::run(arguments)) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("dvss: {error:#}");
+            ExitCode::from(cli::exit::of(&error))
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Exit codes.
+pub mod exit {
+    /// Done.
+    pub const SUCCESS: u8 = 0;
+    /// It failed; stderr says why.
+    pub const FAILURE: u8 = 1;
+    /// The books do not balance.
+    pub const UNBALANCED: u8 = 3;
+    /// The server does not answer.
+    pub const UNREACHABLE: u8 = 4;
+    /// The server refused; stderr has its code and reason.
+    pub const REFUSED: u8 = 5;
+
+    /// The exit code of an error.
+    pub fn of(error: &anyhow::Error) -> u8 {
+        match error.downcast_ref::<crate::client::Error>() {
+            Some(crate::client::Error::Unreachable { .. }) => UNREACHABLE,
+            Some(crate::client::Error::Refused { .. }) => REFUSED,
+            None => FAILURE,
+        }
+    }
+}
+
+/// Turns what vendors say about orders and stock into one trustworthy stream of inventory facts.
+///
+/// Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the books do not balance; 4 no server; 5 refused by the server.
+#[derive(Debug, Parser)]
+#[command(name = "dvss", version, max_term_width = 110)]
+pub struct Cli {
+    /// The operator API that commands speak to.
+    #[arg(long, global = true, env = "DVSS_SERVER", default_value = "http://127.0.0.1:8081")]
+    pub server: String,
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything in a temporary directory, play sample traffic, show what came out.
+    Demo(Demo),
+    /// Run everything in one process on the embedded default.
+    Up(Up),
+    /// Vendors and their keys.
+    #[command(subcommand)]
+    Vendors(Vendors),
+    /// Mappings from vendors' payloads to facts.
+    #[command(subcommand)]
+    Mappings(Mappings),
+    /// Print a topic's records, one JSON object a line.
+    Tail(Tail),
+    /// Where did my event go? Every coordinate of one event.
+    Explain {
+        /// The event's ingest id.
+        ingest_id: String,
+    },
+    /// The facts of one entity, in fold order, and the state that they give.
+    History {
+        /// The entity's key, for example `acme|w1|SKU-1||`.
+        entity: String,
+    },
+    /// Fold all facts of one entity anew.
+    Recompute {
+        /// The entity's key.
+        entity: String,
+    },
+    /// Prove that every accepted event is accounted for.
+    Reconcile {
+        /// Produce orphaned raw objects and emit again what lags behind its object.
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Records that a stage could not work on.
+    #[command(subcommand)]
+    Quarantine(Quarantine),
+    /// Groups, lag and quarantine depth.
+    Status,
+    /// Committed offsets of a stopped embedded log.
+    #[command(subcommand)]
+    Offsets(Offsets),
+    /// Measure.
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+/// Where a process keeps its data and listens.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Place {
+    /// YAML configuration; environment (`DVSS_…`) and flags override it.
+    #[arg(long, env = "DVSS_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Data directory.
+    #[arg(long, env = "DVSS_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Address of the vendors' door (port 0: any free one).
+    #[arg(long, env = "DVSS_LISTEN", value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Address of the operator API and console (port 0: any free one).
+    #[arg(long, env = "DVSS_OPERATOR_LISTEN", value_name = "ADDR")]
+    pub operator_listen: Option<SocketAddr>,
+}
+
+/// `dvss demo`
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Where to run.
+    #[command(flatten)]
+    pub place: Place,
+    /// Leave after the tour instead of waiting for Ctrl-C.
+    #[arg(long)]
+    pub exit: bool,
+}
+
+/// `dvss up`
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Where to run.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `dvss vendors …`
+#[derive(Debug, Subcommand)]
+pub enum Vendors {
+    /// Add a vendor; prints its key, once.
+    Add {
+        /// The vendor's id.
+        id: String,
+        /// Platform whose shipped mappings apply, for example `shopify`.
+        #[arg(long)]
+        platform: Option<String>,
+        /// RFC 6901 pointer into the body; events with equal values there keep their order.
+        #[arg(long)]
+        ordering_pointer: Option<String>,
+        /// Events a second that the vendor may send.
+        #[arg(long)]
+        rate: Option<u32>,
+    },
+    /// List vendors.
+    List,
+    /// Give the vendor a second key and print it, once; the older stays valid until revoked.
+    Rotate {
+        /// The vendor's id.
+        id: String,
+    },
+    /// Revoke all keys but the newest.
+    Revoke {
+        /// The vendor's id.
+        id: String,
+    },
+    /// Refuse the vendor's events from now on.
+    Disable {
+        /// The vendor's id.
+        id: String,
+    },
+    /// Take the vendor's events again.
+    Enable {
+        /// The vendor's id.
+        id: String,
+    },
+}
+
+/// `dvss mappings …`
+#[derive(Debug, Subcommand)]
+pub enum Mappings {
+    /// Store a mapping document as a new version.
+    Put {
+        /// The YAML document.
+        file: PathBuf,
+        /// Make it the effective one at once.
+        #[arg(long)]
+        activate: bool,
+    },
+    /// Run the golden cases beside mapping documents; needs no server.
+    Test {
+        /// Documents or directories.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// Make a stored version the effective one.
+    Activate(MappingVersion),
+    /// Take a version out of use; the platform's applies again where the vendor had its own.
+    Retire(MappingVersion),
+    /// List mappings.
+    List,
+    /// Print a mapping document.
+    Show(MappingVersion),
+}
+
+/// Which mapping.
+#[derive(Debug, Args)]
+pub struct MappingVersion {
+    /// A vendor's id, or `platform:NAME`.
+    pub owner: String,
+    /// The event type.
+    pub event_type: String,
+    /// The version; the newest where it is not given.
+    pub version: Option<u32>,
+}
+
+/// `dvss tail`
+#[derive(Debug, Args)]
+pub struct Tail {
+    /// The topic.
+    pub topic: String,
+    /// Begin at the first record that is kept.
+    #[arg(long)]
+    pub from_start: bool,
+    /// Stop at the end as it is now.
+    #[arg(long)]
+    pub until_end: bool,
+}
+
+/// `dvss quarantine …`
+#[derive(Debug, Subcommand)]
+pub enum Quarantine {
+    /// List what is parked.
+    List {
+        /// Only this stage.
+        #[arg(long)]
+        stage: Option<String>,
+        /// Only this vendor.
+        #[arg(long)]
+        vendor: Option<String>,
+    },
+    /// Show one row.
+    Show(QuarantineRow),
+    /// Put a record back to where it came from; it is tried again.
+    Release(QuarantineRow),
+    /// Decide that a record will never be worked on.
+    Discard {
+        /// Which.
+        #[command(flatten)]
+        row: QuarantineRow,
+        /// Why; kept in the audit log.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Release a vendor's parked records in order, and try its new ones again.
+    Resume {
+        /// The vendor's id.
+        vendor: String,
+    },
+}
+
+/// Which quarantine row.
+#[derive(Debug, Args)]
+pub struct QuarantineRow {
+    /// The stage, for example `dvss.normalize`.
+    pub stage: String,
+    /// The identity under it.
+    pub identity: String,
+}
+
+/// `dvss offsets …`
+#[derive(Debug, Subcommand)]
+pub enum Offsets {
+    /// Show a group's committed offsets.
+    Show {
+        /// Data directory of a stopped `dvss up`.
+        #[arg(long, env = "DVSS_DATA")]
+        data: PathBuf,
+        /// The group, for example `dvss.normalize`.
+        #[arg(long)]
+        group: String,
+    },
+    /// Set a group's committed offsets: a replay.
+    Reset {
+        /// Data directory of a stopped `dvss up`.
+        #[arg(long, env = "DVSS_DATA")]
+        data: PathBuf,
+        /// The group, for example `dvss.normalize`.
+        #[arg(long)]
+        group: String,
+        /// To the first record that is kept.
+        #[arg(long, required = true)]
+        to_earliest: bool,
+    },
+}
+
+/// `dvss bench …`
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// The whole pipeline, from HTTP to the public topics.
+    Pipeline(BenchPipeline),
+}
+
+/// `dvss bench pipeline`
+#[derive(Debug, Args)]
+pub struct BenchPipeline {
+    /// Data directory; a temporary one where it is not given.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// Events of the throughput run.
+    #[arg(long, default_value_t = 20_000)]
+    pub events: u64,
+    /// Connections of the throughput run.
+    #[arg(long, default_value_t = 64)]
+    pub connections: usize,
+    /// Seconds of the latency run, at 500 events a second.
+    #[arg(long, default_value_t = 10)]
+    pub latency_seconds: u64,
+    /// Events of the backlog run (resident memory); 0 leaves it out.
+    #[arg(long, default_value_t = 0)]
+    pub backlog: u64,
+}

@@ -1,0 +1,55 @@
+//! The commands: each speaks to the operator API, or to a stopped store, and prints.
+
+mod mappings;
+mod offsets;
+mod print;
+mod quarantine;
+mod tail;
+mod vendors;
+
+use serde_json::{Value, json};
+
+use crate::cli::{self, Cli, Command, exit};
+use crate::client::{Client, segment};
+use crate::{config::Config, demo, up};
+
+/// Runs the command and returns the exit code.
+pub async fn run(arguments: Cli) -> anyhow::Result<u8> {
+    let client = Client::new(&arguments.server);
+    let json = arguments.json;
+    match arguments.command {
+        Command::Demo(options) => demo::run(options, json).await,
+        Command::Up(options) => up::run(Config::load(&options.place)?, json).await,
+        Command::Vendors(command) => vendors::run(&client, command, json).await,
+        Command::Mappings(command) => mappings::run(&client, command, json).await,
+        Command::Tail(options) => tail::run(&client, &options, json).await,
+        Command::Explain { ingest_id } => {
+            let answer = client.get(&format!("/events/{}", segment(&ingest_id)), &[]).await?;
+            print::document(&answer, json, print::explain)
+        }
+        Command::History { entity } => {
+            let answer = client.get(&format!("/entities/{}", segment(&entity)), &[]).await?;
+            print::document(&answer, json, print::history)
+        }
+        Command::Recompute { entity } => {
+            let answer = client.post(&format!("/entities/{}/recompute", segment(&entity)), &json!({})).await?;
+            print::document(&answer, json, print::history)
+        }
+        Command::Reconcile { repair } => {
+            let answer = if repair {
+                client.post("/reconcile/repair", &json!({})).await?
+            } else {
+                client.get("/reconcile", &[]).await?
+            };
+            print::document(&answer, json, print::reconcile)?;
+            Ok(if answer["balanced"] == Value::Bool(true) { exit::SUCCESS } else { exit::UNBALANCED })
+        }
+        Command::Quarantine(command) => quarantine::run(&client, command, json).await,
+        Command::Status => {
+            let answer = client.get("/status", &[]).await?;
+            print::document(&answer, json, print::status)
+        }
+        Command::Offsets(command) => offsets::run(command, json).await,
+        Command::Bench(cli::Bench::Pipeline(options)) => crate::bench::run(options, json).await,
+    }
+}

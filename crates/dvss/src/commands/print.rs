@@ -1,0 +1,185 @@
+//! Text for people; `--json` prints the document itself.
+
+use std::io::Write as _;
+
+use serde_json::Value;
+
+use crate::cli::exit;
+
+/// Prints a document to stdout: as JSON, or in words.
+pub fn document(value: &Value, json: bool, words: impl Fn(&Value) -> String) -> anyhow::Result<u8> {
+    let text = if json { format!("{value}\n") } else { words(value) };
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(exit::SUCCESS)
+}
+
+/// A table with aligned columns; numbers to the right.
+pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain([header[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let mut text = String::new();
+        for (cell, width) in cells.zip(&widths) {
+            let number = !cell.is_empty() && cell.chars().all(|letter| letter.is_ascii_digit() || "-.%".contains(letter));
+            let padding = " ".repeat(width - cell.chars().count());
+            text += &if number { format!("{padding}{cell}  ") } else { format!("{cell}{padding}  ") };
+        }
+        format!("{}\n", text.trim_end())
+    };
+    let mut text = line(&mut header.iter().copied());
+    for row in rows {
+        text += &line(&mut row.iter().map(String::as_str));
+    }
+    text
+}
+
+/// A value in a table's cell. Control characters are escaped: a vendor's text must not steer a terminal.
+pub fn cell(value: &Value) -> String {
+    let text = match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    };
+    text.chars().flat_map(|letter| if letter.is_control() { letter.escape_default().collect() } else { vec![letter] }).collect()
+}
+
+fn columns(values: &Value, header: &[(&str, &str)]) -> String {
+    let rows: Vec<Vec<String>> = values
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|row| header.iter().map(|(_, pointer)| row.pointer(pointer).map(cell).unwrap_or_default()).collect())
+        .collect();
+    table(&header.iter().map(|(name, _)| *name).collect::<Vec<_>>(), &rows)
+}
+
+/// Vendors, or one that was just added.
+pub fn vendors(answer: &Value) -> String {
+    if let Some(key) = answer["key"].as_str() {
+        let id = cell(&answer["vendorId"]);
+        return format!("vendor {id}\nkey    {key}\n\nThe key is shown once; dvss keeps only its hash.\n");
+    }
+    let Some(vendors) = answer.get("vendors") else { return format!("{}\n", cell(&answer["vendorId"])) };
+    columns(
+        vendors,
+        &[("VENDOR", "/vendorId"), ("PLATFORM", "/platform"), ("KEYS", "/keys"), ("EVENTS/S", "/eventsPerSecond"),
+          ("DISABLED", "/disabled")],
+    )
+}
+
+/// Mappings, or one document.
+pub fn mappings(answer: &Value) -> String {
+    if let Some(text) = answer["document"].as_str() {
+        return text.to_owned();
+    }
+    if let Some(mappings) = answer.get("mappings") {
+        return columns(
+            mappings,
+            &[("OWNER", "/owner"), ("EVENT TYPE", "/eventType"), ("VERSION", "/version"), ("STATUS", "/status"),
+              ("ACTIVATION", "/activation")],
+        );
+    }
+    let (owner, event_type) = (cell(&answer["owner"]), cell(&answer["eventType"]));
+    format!("{owner} {event_type} version {}: {}\n", cell(&answer["version"]), cell(&answer["status"]))
+}
+
+/// What the golden cases gave.
+pub fn mapping_tests(reports: &Value) -> String {
+    let mut text = String::new();
+    for report in reports.as_array().into_iter().flatten() {
+        let failures = report["failures"].as_array().map_or(&[][..], Vec::as_slice);
+        let verdict = if failures.is_empty() { "ok" } else { "FAILED" };
+        text += &format!("{verdict:7} {:3} passed  {}\n", cell(&report["passed"]), cell(&report["document"]));
+        for failure in failures {
+            text += &format!("        {}\n", failure.as_str().unwrap_or_default().replace('\n', "\n        "));
+        }
+    }
+    text
+}
+
+/// Quarantine rows, or one.
+pub fn quarantine(answer: &Value) -> String {
+    match answer.get("rows") {
+        Some(rows) => columns(
+            rows,
+            &[("STAGE", "/stage"), ("IDENTITY", "/identity"), ("VENDOR", "/vendorId"), ("STATUS", "/status"),
+              ("N", "/count"), ("CODE", "/code"), ("POINTER", "/pointer"), ("MESSAGE", "/message")],
+        ),
+        None => fields(answer),
+    }
+}
+
+/// Where an event went.
+pub fn explain(answer: &Value) -> String {
+    let mut text = String::new();
+    for name in ["ingestId", "vendorId", "externalEventId", "eventType", "occurredAt", "receivedAt", "status"] {
+        text += &format!("{name:16} {}\n", cell(&answer[name]));
+    }
+    let raw = &answer["raw"];
+    text += &format!("{:16} {}/{}\n{:16} sha256 {}\n", "raw object", cell(&raw["bucket"]), cell(&raw["key"]), "", cell(&raw["sha256"]));
+    if let Some(key) = answer["normalized"]["key"].as_str() {
+        text += &format!("{:16} {}/{key}\n", "normalized", cell(&answer["normalized"]["bucket"]));
+    }
+    let count = answer["facts"].as_array().map_or(0, Vec::len);
+    text += &format!("\n{count} fact(s)\n");
+    if count > 0 {
+        text += &columns(
+            &answer["facts"],
+            &[("LINE", "/line"), ("LEG", "/leg"), ("REV", "/revision"), ("OUTCOME", "/outcome"), ("TYPE", "/eventType"),
+              ("ENTITY", "/entity"), ("TOPIC", "/published/topic"), ("PARTITION", "/published/partition"),
+              ("OFFSET", "/published/offset"), ("DATA", "/data")],
+        );
+    }
+    for (name, header) in [
+        ("quarantine", &[("STAGE", "/stage"), ("CODE", "/code"), ("POINTER", "/pointer"), ("STATUS", "/status"), ("MESSAGE", "/message")][..]),
+        ("divergence", &[("KIND", "/kind"), ("LINE", "/line"), ("MESSAGE", "/message")][..]),
+        ("repeats", &[("INGEST ID", "/ingestId"), ("RECEIVED", "/receivedAt")][..]),
+        ("conflicts", &[("INGEST ID", "/ingestId"), ("FINGERPRINT", "/fingerprint"), ("KEPT AT", "/raw/key")][..]),
+    ] {
+        if answer[name].as_array().is_some_and(|rows| !rows.is_empty()) {
+            text += &format!("\n{name}\n{}", columns(&answer[name], header));
+        }
+    }
+    text
+}
+
+/// An entity's facts and state.
+pub fn history(answer: &Value) -> String {
+    let mut text = format!("{}\n", cell(&answer["entity"]));
+    text += &columns(
+        &answer["facts"],
+        &[("OCCURRED", "/occurredAt"), ("TYPE", "/eventType"), ("INGEST ID", "/ingestId"), ("LINE", "/line"),
+          ("REV", "/revision"), ("OUTCOME", "/outcome"), ("OFFSET", "/published/offset"), ("DATA", "/data")],
+    );
+    text + "\nstate\n" + &fields(&answer["state"])
+}
+
+/// The books.
+pub fn reconcile(answer: &Value) -> String {
+    let mut text = columns(
+        &answer["vendors"],
+        &[("VENDOR", "/vendorId"), ("ACCEPTED", "/accepted"), ("PUBLISHED", "/published"), ("DUPLICATE", "/duplicate"),
+          ("CONFLICT", "/conflict"), ("QUARANTINED", "/quarantined"), ("IN FLIGHT", "/inFlight"),
+          ("MISSING", "/missing"), ("FACTS", "/facts"), ("REPEATS", "/repeats")],
+    );
+    let orphans = answer["orphans"].as_array().map_or(0, Vec::len);
+    if orphans > 0 {
+        text += &format!("\n{orphans} raw object(s) without a record; `dvss reconcile --repair` produces them\n");
+    }
+    let verdict = if answer["balanced"] == Value::Bool(true) { "balanced" } else { "NOT BALANCED" };
+    text + &format!("\nThe books are {verdict}.\n")
+}
+
+/// Groups and lag.
+pub fn status(answer: &Value) -> String {
+    let groups = columns(&answer["groups"], &[("GROUP", "/group"), ("TOPIC", "/topic"), ("LAG", "/lag"), ("READY", "/ready")]);
+    format!("{groups}\n{}", fields(&answer["counts"]))
+}
+
+fn fields(value: &Value) -> String {
+    value.as_object().into_iter().flatten().map(|(name, value)| format!("{name:20} {}\n", cell(value))).collect()
+}
