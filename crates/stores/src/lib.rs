@@ -16,8 +16,10 @@
 //! | [`vendors`] | `dvss_vendors` | operators |
 //! | [`audit`] | `dvss_audit` | operators |
 
+pub mod audit;
 pub mod failure;
 pub mod ingest;
 pub mod outbox;
 pub mod records;
 pub mod tables;
+pub mod vendors;
