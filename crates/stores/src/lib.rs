@@ -17,6 +17,8 @@
 //! | [`audit`] | `dvss_audit` | operators |
 
 pub mod audit;
+pub mod divergences;
+pub mod effects;
 pub mod failure;
 pub mod ingest;
 pub mod outbox;

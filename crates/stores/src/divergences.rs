@@ -1,0 +1,258 @@
+//! `dvss_divergence`: where what was said disagrees with what is known, for a person to look at.
+//!
+//! Key: vendorId, then `time#ingestId#line#leg#kind#revision`, time being the newer side's
+//! `occurredAt`, numbers in fixed width. So a fact has at most one row a kind and revision, and the
+//! same finding is the same row however often it is made. Rows are published under the key
+//! `vendorId`: one row always has one input partition of the outbox, hence one owner.
+
+use bytes::Bytes;
+use contract::canonical::{Divergence, DivergenceKind};
+use contract::{IngestId, Timestamp, VendorId, topics};
+use ports::tables::{Attr, Condition, Cursor, Edit, Error, Item, Key, Query, Row, Tables, Write};
+use runtime::{Failure, Output};
+use serde::{Deserialize, Serialize};
+
+use crate::failure;
+use crate::outbox::{self, Publication, RowRef};
+use crate::tables::{BY_EVENT, DIVERGENCE};
+
+/// How often [`record`] looks again where another writer was first.
+const ATTEMPTS: usize = 8;
+
+/// Encodes divergences for the public topic. `crate::codec::Codec` does.
+pub trait Encode: Sync {
+    /// The value of the public record.
+    fn encode_divergence(
+        &self,
+        divergence: &Divergence,
+    ) -> impl Future<Output = Result<Bytes, Failure>> + Send;
+}
+
+/// What a person made of a divergence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Nobody has looked at it.
+    Open,
+    /// It is so, and needs nothing.
+    Accepted,
+    /// What caused it was put right.
+    Resolved,
+}
+
+impl Status {
+    /// The text in the row.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Accepted => "accepted",
+            Self::Resolved => "resolved",
+        }
+    }
+
+    /// Reads the text.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Open, Self::Accepted, Self::Resolved].into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+/// A row as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Its key.
+    pub key: Key,
+    /// What diverges.
+    pub divergence: Divergence,
+    /// What a person made of it.
+    pub status: Status,
+    /// Why, in that person's words.
+    pub note: Option<String>,
+    /// When the row was written.
+    pub recorded_at: String,
+    /// Its publication.
+    pub outbox: Option<outbox::State>,
+}
+
+/// The kind as it is written in keys and on the wire.
+pub fn kind_name(kind: DivergenceKind) -> &'static str {
+    match kind {
+        DivergenceKind::Stale => "STALE",
+        DivergenceKind::Conflict => "CONFLICT",
+        DivergenceKind::SameTimeDifferentValue => "SAME_TIME_DIFFERENT_VALUE",
+        DivergenceKind::NegativeQuantity => "NEGATIVE_QUANTITY",
+        DivergenceKind::AnomalousChange => "ANOMALOUS_CHANGE",
+        DivergenceKind::SchemaDrift => "SCHEMA_DRIFT",
+        DivergenceKind::VendorsDisagree => "VENDORS_DISAGREE",
+    }
+}
+
+/// The kind of that name.
+pub fn parse_kind(name: &str) -> Option<DivergenceKind> {
+    use DivergenceKind::*;
+    let all = [
+        Stale,
+        Conflict,
+        SameTimeDifferentValue,
+        NegativeQuantity,
+        AnomalousChange,
+        SchemaDrift,
+        VendorsDisagree,
+    ];
+    all.into_iter().find(|kind| kind_name(*kind) == name)
+}
+
+/// The row's key.
+pub fn key(divergence: &Divergence) -> Key {
+    Key::sorted(
+        divergence.vendor_id.as_str(),
+        format!("{}{:010}", findings_prefix(divergence), divergence.revision),
+    )
+}
+
+/// What the sort keys of one fact's findings of one kind start with.
+fn findings_prefix(divergence: &Divergence) -> String {
+    let Divergence { occurred_at, ingest_id, line, leg, kind, .. } = divergence;
+    format!("{}#{ingest_id}#{line:010}#{leg}#{}#", occurred_at.sortable(), kind_name(*kind))
+}
+
+/// A new, open row that is to be published, pending since `now`: for a transaction of the caller's.
+/// `value` is the public record's, encoded for [`topics::DIVERGENCE`].
+pub fn row(divergence: &Divergence, value: Bytes, now: Timestamp) -> (Key, Item) {
+    let publication = Publication {
+        topic: topics::DIVERGENCE.to_owned(),
+        key: divergence.vendor_id.to_string(),
+        value,
+        // The row's revision, not the fact's: these bytes never change.
+        revision: 1,
+    };
+    let json = serde_json::to_string(divergence).expect("a divergence has text keys and no floats");
+    let mut item = outbox::columns(&publication, now);
+    item.extend([
+        ("divergence".to_owned(), Attr::S(json)),
+        ("kind".to_owned(), Attr::S(kind_name(divergence.kind).to_owned())),
+        ("status".to_owned(), Attr::S(Status::Open.as_str().to_owned())),
+        ("ingestId".to_owned(), Attr::S(divergence.ingest_id.to_string())),
+        ("recordedAt".to_owned(), Attr::S(now.to_string())),
+    ]);
+    (key(divergence), item)
+}
+
+/// The reference to a row, for `dvss.outbox`.
+pub fn output(key: &Key) -> Output {
+    RowRef::new(&DIVERGENCE, key).output(&key.pk)
+}
+
+/// Records a finding once and returns the reference to its row, new or old.
+///
+/// A finding is known by its key without the revision and by its `ours`: put into `ours` only what
+/// tells one payload from another, nothing that a retry changes. Different findings of one kind about
+/// one fact (three payloads under one event id) get the revisions 1, 2, ….
+pub async fn record(
+    tables: &dyn Tables,
+    codec: &impl Encode,
+    mut divergence: Divergence,
+    now: Timestamp,
+) -> Result<Output, Failure> {
+    for _ in 0..ATTEMPTS {
+        match known(tables, &divergence).await.map_err(|error| failure::of_tables(&error))? {
+            Known::Row(key) => return Ok(output(&key)),
+            Known::Revisions(last) => divergence.revision = last + 1,
+        }
+        let value = codec.encode_divergence(&divergence).await?;
+        let (key, item) = row(&divergence, value, now);
+        match tables.write(Write::put(&DIVERGENCE, key.clone(), item, Condition::Absent)).await {
+            Ok(()) => return Ok(output(&key)),
+            Err(Error::Condition(_)) => {}
+            Err(error) => return Err(failure::of_tables(&error)),
+        }
+    }
+    Err(Failure::Transient(format!("others keep writing rows {}", findings_prefix(&divergence))))
+}
+
+enum Known {
+    /// The same finding.
+    Row(Key),
+    /// Only others, the last of which has this revision (0: there is none).
+    Revisions(u32),
+}
+
+async fn known(tables: &dyn Tables, divergence: &Divergence) -> Result<Known, Error> {
+    let query = Query::of(&DIVERGENCE, divergence.vendor_id.as_str()).prefix(&findings_prefix(divergence));
+    let mut last = 0;
+    let mut after = None;
+    loop {
+        let page = tables.query(Query { after, ..query.clone() }).await?;
+        for found in &page.rows {
+            let entry = read(found)?;
+            if entry.divergence.ours == divergence.ours {
+                return Ok(Known::Row(found.key.clone()));
+            }
+            last = last.max(entry.divergence.revision);
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(Known::Revisions(last));
+        }
+    }
+}
+
+/// Reads a row; [`Error::Invalid`] where it is not one of ours.
+pub fn read(row: &Row) -> Result<Entry, Error> {
+    let text = |name: &str| row.item.get(name).and_then(Attr::as_str);
+    let broken = |problem: String| Error::Invalid(format!("divergence row {:?}: {problem}", row.key));
+    let json = text("divergence").ok_or_else(|| broken("no `divergence`".to_owned()))?;
+    let status = text("status").and_then(Status::parse).ok_or_else(|| broken("no `status`".to_owned()))?;
+    Ok(Entry {
+        key: row.key.clone(),
+        divergence: serde_json::from_str(json).map_err(|error| broken(error.to_string()))?,
+        status,
+        note: text("note").map(str::to_owned),
+        recorded_at: text("recordedAt").unwrap_or_default().to_owned(),
+        outbox: outbox::state(&row.item),
+    })
+}
+
+/// One page of a vendor's rows, the latest `occurredAt` first.
+pub async fn of_vendor(
+    tables: &dyn Tables,
+    vendor: &VendorId,
+    after: Option<Cursor>,
+    limit: usize,
+) -> Result<(Vec<Entry>, Option<Cursor>), Error> {
+    let query = Query { descending: true, limit, after, ..Query::of(&DIVERGENCE, vendor.as_str()) };
+    let page = tables.query(query).await?;
+    Ok((page.rows.iter().map(read).collect::<Result<_, _>>()?, page.next))
+}
+
+/// One page of the rows about one event. The index may lag behind the table.
+pub async fn by_event(
+    tables: &dyn Tables,
+    event: IngestId,
+    after: Option<Cursor>,
+) -> Result<(Vec<Entry>, Option<Cursor>), Error> {
+    let query = Query { limit: 100, after, ..Query::over(&DIVERGENCE, BY_EVENT.name, event.to_string()) };
+    let page = tables.query(query).await?;
+    let keys: Vec<Key> = page.rows.into_iter().map(|row| row.key).collect();
+    let items = tables.get(&DIVERGENCE, &keys).await?;
+    let rows = keys.into_iter().zip(items).filter_map(|(key, item)| Some(Row { key, item: item? }));
+    Ok((rows.map(|row| read(&row)).collect::<Result<_, _>>()?, page.next))
+}
+
+/// A person's verdict on a row. False where the row is not there, or not in the status `from`.
+pub async fn set_status(
+    tables: &dyn Tables,
+    key: &Key,
+    from: Status,
+    to: Status,
+    note: Option<&str>,
+) -> Result<bool, Error> {
+    let status = |status: Status| Attr::S(status.as_str().to_owned());
+    let mut edits = vec![Edit::Set("status", status(to))];
+    edits.extend(note.map(|note| Edit::Set("note", Attr::S(note.to_owned()))));
+    let condition = Condition::Equals("status", status(from));
+    match tables.write(Write::edit(&DIVERGENCE, key.clone(), edits, condition)).await {
+        Ok(()) => Ok(true),
+        Err(Error::Condition(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
