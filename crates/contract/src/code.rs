@@ -145,6 +145,8 @@ codes! {
     ConfigInvalid = "config-invalid", 500;
     /// Another process has the data directory open.
     DataDirectoryLocked = "data-directory-locked", 500;
+    /// The data directory was written by another version.
+    DataDirectoryFormat = "data-directory-format", 500;
     /// The group still has members.
     GroupNotEmpty = "group-not-empty", 409;
 }

@@ -18,6 +18,8 @@ pub mod clock;
 pub mod log;
 pub mod partition;
 pub mod schemas;
+#[cfg(feature = "suite")]
+pub mod suite;
 pub mod tables;
 
 pub use blobs::Blobs;
