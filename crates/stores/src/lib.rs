@@ -15,8 +15,11 @@
 //! | [`mappings`] | `dvss_vendor_mappings` | operators |
 //! | [`vendors`] | `dvss_vendors` | operators |
 //! | [`audit`] | `dvss_audit` | operators |
+//!
+//! [`codec`] encodes what public topics carry.
 
 pub mod audit;
+pub mod codec;
 pub mod divergences;
 pub mod effects;
 pub mod failure;
