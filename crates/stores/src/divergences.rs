@@ -6,27 +6,19 @@
 //! `vendorId`: one row always has one input partition of the outbox, hence one owner.
 
 use bytes::Bytes;
-use contract::canonical::{Divergence, DivergenceKind};
+use contract::canonical::{Divergence, DivergenceKind, Fact};
 use contract::{IngestId, Timestamp, VendorId, topics};
 use ports::tables::{Attr, Condition, Cursor, Edit, Error, Item, Key, Query, Row, Tables, Write};
 use runtime::{Failure, Output};
 use serde::{Deserialize, Serialize};
 
+use crate::codec::Codec;
 use crate::failure;
 use crate::outbox::{self, Publication, RowRef};
 use crate::tables::{BY_EVENT, DIVERGENCE};
 
 /// How often [`record`] looks again where another writer was first.
 const ATTEMPTS: usize = 8;
-
-/// Encodes divergences for the public topic. `crate::codec::Codec` does.
-pub trait Encode: Sync {
-    /// The value of the public record.
-    fn encode_divergence(
-        &self,
-        divergence: &Divergence,
-    ) -> impl Future<Output = Result<Bytes, Failure>> + Send;
-}
 
 /// What a person made of a divergence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,16 +95,25 @@ pub fn parse_kind(name: &str) -> Option<DivergenceKind> {
 
 /// The row's key.
 pub fn key(divergence: &Divergence) -> Key {
-    Key::sorted(
-        divergence.vendor_id.as_str(),
-        format!("{}{:010}", findings_prefix(divergence), divergence.revision),
-    )
+    let sk = format!("{}{:010}", findings_prefix(divergence), divergence.revision);
+    Key::sorted(divergence.vendor_id.as_str(), sk)
+}
+
+/// The key of what was found of this kind with a fact at its revision.
+pub fn key_of_fact(fact: &Fact, kind: DivergenceKind) -> Key {
+    let Fact { occurred_at, ingest_id, line, leg, revision, .. } = fact;
+    let prefix = prefix(*occurred_at, *ingest_id, *line, *leg, kind);
+    Key::sorted(fact.vendor_id.as_str(), format!("{prefix}{revision:010}"))
 }
 
 /// What the sort keys of one fact's findings of one kind start with.
 fn findings_prefix(divergence: &Divergence) -> String {
     let Divergence { occurred_at, ingest_id, line, leg, kind, .. } = divergence;
-    format!("{}#{ingest_id}#{line:010}#{leg}#{}#", occurred_at.sortable(), kind_name(*kind))
+    prefix(*occurred_at, *ingest_id, *line, *leg, *kind)
+}
+
+fn prefix(at: Timestamp, event: IngestId, line: u32, leg: u8, kind: DivergenceKind) -> String {
+    format!("{}#{event}#{line:010}#{leg}#{}#", at.sortable(), kind_name(kind))
 }
 
 /// A new, open row that is to be published, pending since `now`: for a transaction of the caller's.
@@ -149,7 +150,7 @@ pub fn output(key: &Key) -> Output {
 /// one fact (three payloads under one event id) get the revisions 1, 2, ….
 pub async fn record(
     tables: &dyn Tables,
-    codec: &impl Encode,
+    codec: &Codec,
     mut divergence: Divergence,
     now: Timestamp,
 ) -> Result<Output, Failure> {
@@ -158,7 +159,7 @@ pub async fn record(
             Known::Row(key) => return Ok(output(&key)),
             Known::Revisions(last) => divergence.revision = last + 1,
         }
-        let value = codec.encode_divergence(&divergence).await?;
+        let value = codec.encode(topics::DIVERGENCE, &divergence).await.map_err(|error| error.failure())?;
         let (key, item) = row(&divergence, value, now);
         match tables.write(Write::put(&DIVERGENCE, key.clone(), item, Condition::Absent)).await {
             Ok(()) => return Ok(output(&key)),
