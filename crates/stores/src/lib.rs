@@ -24,6 +24,8 @@ pub mod divergences;
 pub mod effects;
 pub mod failure;
 pub mod ingest;
+pub mod mappings;
+pub mod normalized;
 pub mod outbox;
 pub mod records;
 pub mod tables;

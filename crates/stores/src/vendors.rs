@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::audit::{self, Deed};
+use crate::mappings;
 use crate::tables::VENDORS;
 
 /// Most keys of a vendor that work at the same time.
@@ -39,6 +40,10 @@ pub struct Vendor {
     pub disabled: bool,
     /// When it was added.
     pub created_at: Timestamp,
+    /// The activation ([`mappings::step`]) that last gave it another platform, and so perhaps another
+    /// mapping; 0 where it never had one.
+    #[serde(default)]
+    pub platform_activation: u64,
     /// Grows with every change.
     pub version: i64,
 }
@@ -226,25 +231,33 @@ pub async fn add(
     key: &Key,
 ) -> Result<Vendor, Error> {
     check(&settings)?;
-    let vendor = Vendor {
+    let mut vendor = Vendor {
         vendor_id: key.vendor_id.clone(),
         settings,
         keys: vec![ActiveKey { sha256: key.sha256(), created_at: now }],
         disabled: false,
         created_at: now,
+        platform_activation: 0,
         version: 1,
     };
-    let deed = deed(actor, "vendor.add", None, &vendor);
-    match audit::commit(tables, now, &deed, vec![write(&vendor, Condition::Absent)]).await {
-        Ok(()) => Ok(vendor),
-        // An unanswered first try may be what is in the way.
-        Err(tables::Error::Condition(_))
-            if get(tables, &vendor.vendor_id).await?.as_ref() == Some(&vendor) =>
-        {
-            Ok(vendor)
+    let mut attempt = 1;
+    loop {
+        let step = platform_step(tables, None, &mut vendor).await?;
+        let deed = deed(actor, "vendor.add", None, &vendor);
+        let writes = [write(&vendor, Condition::Absent)].into_iter().chain(step).collect();
+        let error = match audit::commit(tables, now, &deed, writes).await {
+            Ok(()) => return Ok(vendor),
+            Err(error @ tables::Error::Condition(_)) => error,
+            Err(other) => return Err(other.into()),
+        };
+        match get(tables, &vendor.vendor_id).await? {
+            // An unanswered first try may be what is in the way.
+            Some(there) if there == vendor => return Ok(vendor),
+            Some(_) => return Err(Error::Exists(vendor.vendor_id)),
+            // Another activation came in between.
+            None if attempt < ATTEMPTS => attempt += 1,
+            None => return Err(error.into()),
         }
-        Err(tables::Error::Condition(_)) => Err(Error::Exists(vendor.vendor_id)),
-        Err(other) => Err(other.into()),
     }
 }
 
@@ -347,14 +360,29 @@ async fn change(
             return Ok(after);
         }
         after.version += 1;
+        let step = platform_step(tables, Some(&before), &mut after).await?;
         let unchanged = Condition::Equals("version", Attr::N(before.version));
         let deed = deed(actor, action, Some(&before), &after);
-        match audit::commit(tables, now, &deed, vec![write(&after, unchanged)]).await {
+        let writes = [write(&after, unchanged)].into_iter().chain(step).collect();
+        match audit::commit(tables, now, &deed, writes).await {
             Ok(()) => return Ok(after),
             Err(tables::Error::Condition(_)) if attempt < ATTEMPTS => attempt += 1,
             Err(other) => return Err(other.into()),
         }
     }
+}
+
+/// Another platform may make other mappings effective: it takes an activation, in one transaction.
+async fn platform_step(
+    tables: &dyn Tables,
+    before: Option<&Vendor>,
+    after: &mut Vendor,
+) -> Result<Option<Write>, tables::Error> {
+    if before.and_then(|vendor| vendor.settings.platform.as_ref()) == after.settings.platform.as_ref() {
+        return Ok(None);
+    }
+    after.platform_activation = mappings::counter(tables).await? + 1;
+    Ok(Some(mappings::step(after.platform_activation)))
 }
 
 fn check(settings: &Settings) -> Result<(), Error> {
@@ -424,6 +452,7 @@ mod tests {
             keys: keys.iter().map(active).collect(),
             disabled: false,
             created_at,
+            platform_activation: 0,
             version: 1,
         }
     }

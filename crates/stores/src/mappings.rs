@@ -1,0 +1,411 @@
+//! `dvss_vendor_mappings`: mapping documents, and which one is effective.
+//!
+//! | row | pk | sk |
+//! |---|---|---|
+//! | a document | `vendorId` or `platform:NAME` | `eventType#version`, ten digits |
+//! | the counter | `activation` | `counter` |
+//!
+//! A document is a draft, active or retired; of one owner and event type at most one is active. Its
+//! text never changes once it was active. Effective for (vendor, event type) is the vendor's own
+//! active document, else that of the vendor's platform, else that of the platform `dvss` (dvss's own
+//! canonical shapes).
+//!
+//! **The counter** numbers everything that changes which document is effective: activating, retiring,
+//! and giving a vendor another platform. Each such change is one transaction with the counter
+//! ([`step`]) and its audit row, so that an unchanged counter proves that nothing changed, and the
+//! greater of two activations is the newer one.
+//!
+//! What a document's text means is not known here.
+
+mod row;
+#[cfg(test)]
+mod tests;
+
+use contract::{Code, EventType, Timestamp, VendorId};
+use ports::Tables;
+use ports::tables::{self, Attr, Condition, Edit, Item, Key, Query, Row as TableRow, Write};
+use serde_json::Value;
+
+use crate::audit::{self, Deed};
+use crate::tables::VENDOR_MAPPINGS;
+use crate::vendors;
+
+pub use row::{Document, Id, Owner, Row, Status};
+
+/// Most bytes of a document (a row holds 400 KB).
+pub const MAX_TEXT: usize = 256 * 1_024;
+/// The platform that every vendor falls back to: dvss's own canonical shapes.
+pub const CANONICAL_PLATFORM: &str = "dvss";
+/// Who puts what comes with dvss, in the audit.
+const SEEDER: &str = "dvss";
+/// How often a change starts again because somebody else changed something first.
+const ATTEMPTS: usize = 16;
+
+/// The document that maps a vendor's event type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effective {
+    /// The document.
+    pub row: Row,
+    /// Grows with every change that could have made another document effective here.
+    pub activation: u64,
+}
+
+/// Why an operation failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Not a document that can be kept.
+    #[error("{0}")]
+    Invalid(String),
+    /// The version was active already, with another text.
+    #[error("{0} was active already and keeps its text; give the changed document a higher version")]
+    Taken(Id),
+    /// No such document.
+    #[error("there is no mapping {0}")]
+    NotFound(Id),
+    /// Others kept changing mappings meanwhile.
+    #[error("mappings keep changing; try again")]
+    Busy,
+    /// The tables.
+    #[error(transparent)]
+    Tables(#[from] tables::Error),
+}
+
+impl Error {
+    /// Stable code.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Invalid(_) => Code::MappingInvalid,
+            Self::Taken(_) => Code::VersionConflict,
+            Self::NotFound(_) => Code::NotFound,
+            Self::Tables(tables::Error::Full) => Code::StorageFull,
+            Self::Tables(tables::Error::Invalid(_)) => Code::Internal,
+            Self::Busy | Self::Tables(_) => Code::Unavailable,
+        }
+    }
+}
+
+/// Puts a document as a draft, or replaces a draft's text. The same text again changes nothing.
+pub async fn put(
+    tables: &dyn Tables,
+    now: Timestamp,
+    actor: &str,
+    document: &Document,
+) -> Result<Row, Error> {
+    check(document)?;
+    for _ in 0..ATTEMPTS {
+        let before = show(tables, &document.id).await?;
+        let condition = match &before {
+            Some(row) if row.text == document.text => return Ok(row.clone()),
+            Some(row) if row.status != Status::Draft => return Err(Error::Taken(row.id.clone())),
+            Some(row) => unchanged(row),
+            None => Condition::Absent,
+        };
+        let draft = draft(document, false, now);
+        let deed = deed(actor, "mapping.put", before.as_ref(), &draft);
+        if commit(tables, now, &deed, vec![write(&draft, condition)]).await? {
+            return Ok(draft);
+        }
+    }
+    Err(Error::Busy)
+}
+
+/// Makes a document the active one of its owner and event type; the one before is retired. An older
+/// version may be activated again.
+pub async fn activate(tables: &dyn Tables, now: Timestamp, actor: &str, id: &Id) -> Result<Row, Error> {
+    for _ in 0..ATTEMPTS {
+        let number = counter(tables).await? + 1;
+        let versions = versions(tables, &id.owner, &id.event_type).await?;
+        let found = versions.iter().find(|row| row.id == *id);
+        let before = found.ok_or_else(|| Error::NotFound(id.clone()))?;
+        if before.status == Status::Active {
+            return Ok(before.clone());
+        }
+        let active = Row { status: Status::Active, activation: number, changed_at: now, ..before.clone() };
+        let mut writes = vec![step(number), write(&active, unchanged(before))];
+        writes.extend(active_of(&versions).map(|row| write(&retired(row, number, now), unchanged(row))));
+        let deed = deed(actor, "mapping.activate", Some(before), &active);
+        if commit(tables, now, &deed, writes).await? {
+            return Ok(active);
+        }
+    }
+    Err(Error::Busy)
+}
+
+/// Retires the active document of an owner and event type: what stands behind it becomes effective.
+/// Returns the retired one; `None` where nothing was active.
+pub async fn retire(
+    tables: &dyn Tables,
+    now: Timestamp,
+    actor: &str,
+    owner: &Owner,
+    event_type: &EventType,
+) -> Result<Option<Row>, Error> {
+    for _ in 0..ATTEMPTS {
+        let number = counter(tables).await? + 1;
+        let versions = versions(tables, owner, event_type).await?;
+        let Some(before) = active_of(&versions) else { return Ok(None) };
+        let after = retired(before, number, now);
+        let writes = vec![step(number), write(&after, unchanged(before))];
+        let deed = deed(actor, "mapping.retire", Some(before), &after);
+        if commit(tables, now, &deed, writes).await? {
+            return Ok(Some(after));
+        }
+    }
+    Err(Error::Busy)
+}
+
+/// One document.
+pub async fn show(tables: &dyn Tables, id: &Id) -> Result<Option<Row>, Error> {
+    let key = id.key();
+    let item = tables::get_one(tables, &VENDOR_MAPPINGS, key.clone()).await?;
+    Ok(item.map(|item| read(&TableRow { key, item })).transpose()?)
+}
+
+/// All documents, or those of one owner, by owner, event type and version.
+pub async fn list(tables: &dyn Tables, owner: Option<&Owner>) -> Result<Vec<Row>, Error> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = match owner {
+            Some(owner) => {
+                tables.query(Query { after, ..Query::of(&VENDOR_MAPPINGS, owner.to_string()) }).await?
+            }
+            None => tables.scan(&VENDOR_MAPPINGS, after, 1_000).await?,
+        };
+        for row in page.rows.iter().filter(|row| row.key != counter_key()) {
+            found.push(read(row)?);
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    found.sort_by(|left, right| left.id.cmp(&right.id));
+    Ok(found)
+}
+
+/// Puts the documents that come with dvss and activates those that are new; returns which. Any
+/// number of processes may do it at once and again.
+///
+/// A document that changed since takes its predecessor's place as a higher version. What an operator
+/// activated stays active, and what an operator retired stays retired.
+pub async fn seed(tables: &dyn Tables, now: Timestamp, shipped: &[Document]) -> Result<Vec<Id>, Error> {
+    let mut activated = Vec::new();
+    for document in shipped {
+        check(document)?;
+        activated.extend(seed_one(tables, now, document).await?);
+    }
+    Ok(activated)
+}
+
+async fn seed_one(tables: &dyn Tables, now: Timestamp, document: &Document) -> Result<Option<Id>, Error> {
+    for _ in 0..ATTEMPTS {
+        let number = counter(tables).await? + 1;
+        let versions = versions(tables, &document.id.owner, &document.id.event_type).await?;
+        let Some(seeding) = seeding(&versions, document) else { return Ok(None) };
+        let id = Id { version: seeding.version, ..document.id.clone() };
+        let draft = draft(&Document { id: id.clone(), text: document.text.clone() }, true, now);
+        let (row, mut writes) = match seeding.takes_over {
+            true => (Row { status: Status::Active, activation: number, ..draft }, vec![step(number)]),
+            false => (draft, Vec::new()),
+        };
+        writes.push(write(&row, Condition::Absent));
+        if seeding.takes_over {
+            writes.extend(active_of(&versions).map(|row| write(&retired(row, number, now), unchanged(row))));
+        }
+        if commit(tables, now, &deed(SEEDER, "mapping.seed", None, &row), writes).await? {
+            return Ok(seeding.takes_over.then_some(id));
+        }
+    }
+    Err(Error::Busy)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Seeding {
+    version: u32,
+    takes_over: bool,
+}
+
+/// What becomes of a shipped document; `None` where there is nothing to do.
+fn seeding(versions: &[Row], document: &Document) -> Option<Seeding> {
+    if versions.iter().any(|row| row.shipped && row.text == document.text) {
+        return None;
+    }
+    let active = active_of(versions);
+    let wanted = document.id.version;
+    if active.is_some_and(|row| row.shipped && row.id.version > wanted) {
+        return None; // an older dvss beside a newer one
+    }
+    let highest = versions.iter().map(|row| row.id.version).max().unwrap_or(0);
+    let taken = versions.iter().any(|row| row.id.version == wanted);
+    let version = if taken { highest.checked_add(1)? } else { wanted };
+    let takes_over = match active {
+        Some(row) => row.shipped,
+        None => versions.iter().all(|row| row.status == Status::Draft),
+    };
+    Some(Seeding { version, takes_over })
+}
+
+/// The last activation; 0 before the first. Strongly consistent: unchanged means that no other
+/// mapping became effective anywhere.
+pub async fn counter(tables: &dyn Tables) -> Result<u64, tables::Error> {
+    let item = tables::get_one(tables, &VENDOR_MAPPINGS, counter_key()).await?;
+    Ok(item.map_or(0, |item| unsigned(&item, "n")))
+}
+
+/// The write that takes activation `number`: for the transaction with whatever changes which mapping
+/// is effective. `number` is [`counter`] + 1, read **before** what that change rests upon; the
+/// condition fails where another change came in between.
+pub fn step(number: u64) -> Write {
+    let before = match number.saturating_sub(1) {
+        0 => Condition::Missing("n"),
+        before => Condition::Equals("n", self::number(before)),
+    };
+    Write::edit(&VENDOR_MAPPINGS, counter_key(), vec![Edit::Set("n", self::number(number))], before)
+}
+
+/// The document that is effective for a vendor's event type, and the counter at which that is so.
+/// Strongly consistent.
+pub async fn effective(
+    tables: &dyn Tables,
+    vendor: &VendorId,
+    event_type: &EventType,
+) -> Result<(u64, Option<Effective>), Error> {
+    for _ in 0..ATTEMPTS {
+        let before = counter(tables).await?;
+        let found = effective_now(tables, vendor, event_type).await?;
+        if counter(tables).await? == before {
+            return Ok((before, found));
+        }
+    }
+    Err(Error::Busy)
+}
+
+async fn effective_now(
+    tables: &dyn Tables,
+    vendor: &VendorId,
+    event_type: &EventType,
+) -> Result<Option<Effective>, Error> {
+    let mut owners = vec![Owner::Vendor(vendor.clone())];
+    let (mut activation, mut found) = (0, None);
+    if let Some(vendor) = vendors::get(tables, vendor).await? {
+        owners.extend(vendor.settings.platform.map(Owner::Platform));
+        activation = vendor.platform_activation;
+    }
+    owners.push(Owner::Platform(CANONICAL_PLATFORM.to_owned()));
+    owners.dedup();
+    for owner in owners {
+        for row in versions(tables, &owner, event_type).await? {
+            // Retired ones count: falling back from one is a newer state than its use was.
+            activation = activation.max(row.activation);
+            if row.status == Status::Active && found.is_none() {
+                found = Some(row);
+            }
+        }
+    }
+    Ok(found.map(|row| Effective { row, activation }))
+}
+
+/// Every version of an owner's documents for an event type.
+async fn versions(
+    tables: &dyn Tables,
+    owner: &Owner,
+    event_type: &EventType,
+) -> Result<Vec<Row>, tables::Error> {
+    let all = Query::of(&VENDOR_MAPPINGS, owner.to_string()).prefix(&format!("{event_type}#"));
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = tables.query(Query { after, ..all.clone() }).await?;
+        for row in &page.rows {
+            found.push(read(row)?);
+        }
+        after = page.next;
+        if after.is_none() {
+            // An event type may hold `#` itself, so the range holds those of longer names too.
+            found.retain(|row| row.id.event_type == *event_type);
+            return Ok(found);
+        }
+    }
+}
+
+/// Does the writes with their audit row. False: something changed since; read again, try again.
+async fn commit(
+    tables: &dyn Tables,
+    now: Timestamp,
+    deed: &Deed,
+    writes: Vec<Write>,
+) -> Result<bool, tables::Error> {
+    match audit::commit(tables, now, deed, writes).await {
+        Ok(()) => Ok(true),
+        Err(tables::Error::Condition(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn deed(actor: &str, action: &str, before: Option<&Row>, after: &Row) -> Deed {
+    Deed {
+        actor: actor.to_owned(),
+        action: action.to_owned(),
+        subject: after.id.to_string(),
+        before: before.map_or(Value::Null, Row::shown),
+        after: after.shown(),
+    }
+}
+
+fn read(row: &TableRow) -> Result<Row, tables::Error> {
+    let unreadable = || {
+        let name = row.key.sk.as_deref().unwrap_or_default();
+        tables::Error::Invalid(format!(
+            "the row {} {name} of dvss_vendor_mappings is not readable",
+            row.key.pk
+        ))
+    };
+    Row::read(row).ok_or_else(unreadable)
+}
+
+fn write(row: &Row, condition: Condition) -> Write {
+    Write::put(&VENDOR_MAPPINGS, row.id.key(), row.item(), condition)
+}
+
+/// Neither text nor status changed since the row was read.
+fn unchanged(row: &Row) -> Condition {
+    let text = Condition::Equals("text", Attr::S(row.text.clone()));
+    let status = Condition::Equals("status", Attr::S(row.status.as_str().to_owned()));
+    Condition::All(vec![text, status])
+}
+
+fn active_of(versions: &[Row]) -> Option<&Row> {
+    versions.iter().find(|row| row.status == Status::Active)
+}
+
+fn retired(row: &Row, number: u64, now: Timestamp) -> Row {
+    Row { status: Status::Retired, activation: number, changed_at: now, ..row.clone() }
+}
+
+fn draft(document: &Document, shipped: bool, now: Timestamp) -> Row {
+    let Document { id, text } = document.clone();
+    Row { id, text, status: Status::Draft, activation: 0, shipped, changed_at: now }
+}
+
+fn check(document: &Document) -> Result<(), Error> {
+    let bytes = document.text.len();
+    if bytes > MAX_TEXT {
+        return Err(Error::Invalid(format!("a document of {bytes} bytes; at most {MAX_TEXT} are kept")));
+    }
+    if document.id.version == 0 {
+        return Err(Error::Invalid("versions start at 1".to_owned()));
+    }
+    Ok(())
+}
+
+fn counter_key() -> Key {
+    // Not a document's key: those have a `#` in them.
+    Key::sorted("activation", "counter")
+}
+
+fn number(value: u64) -> Attr {
+    Attr::N(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn unsigned(item: &Item, name: &str) -> u64 {
+    item.get(name).and_then(Attr::as_i64).and_then(|value| u64::try_from(value).ok()).unwrap_or(0)
+}
