@@ -4,6 +4,7 @@ pub mod blobs;
 mod bounded;
 pub mod clock;
 pub mod engine;
+pub mod log;
 pub mod schemas;
 pub mod tables;
 mod writer;

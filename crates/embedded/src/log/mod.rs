@@ -1,0 +1,256 @@
+//! The log: partitions, groups and transactions with Kafka's meaning, on the engine.
+//!
+//! Records, offsets and the runs of open transactions are in the store; who is a member of which
+//! group and which producer has which transactional id is in memory, for it ends with the process.
+//! What decides about a commit is checked INSIDE of the change that commits, and whoever takes over
+//! (a new owner, a new producer) looks behind every change handed over before: so a commit either
+//! happens before its successor looks, or is refused.
+//!
+//! One [`EmbeddedLog`] an engine; its clones share everything.
+
+mod consumer;
+mod decide;
+mod group;
+mod producer;
+mod record;
+mod shared;
+mod store;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ports::Clock;
+use ports::log::{Consumer, Coordinates, Ends, Error, Log, Offset, Partition, Producer, RawRecord, Record};
+
+use crate::engine::{Durability, Engine, StoreError};
+use consumer::EmbeddedConsumer;
+use producer::EmbeddedProducer;
+use shared::{Shared, unavailable};
+use store::{Place, Room};
+
+/// How the log behaves.
+#[derive(Debug, Clone)]
+pub struct LogOptions {
+    /// A member of a group that has not polled for this long loses its partitions. Default 10 s.
+    pub session_timeout: Duration,
+    /// A transaction that is open for this long is aborted and its producer fenced. Default 10 s.
+    pub transaction_timeout: Duration,
+    /// Most bytes of a record: key, value and headers. Default 1 MiB.
+    pub max_record_bytes: usize,
+    /// Most bytes that one poll or read returns, but for its first record. Default 8 MiB.
+    pub max_fetch_bytes: usize,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self {
+            session_timeout: Duration::from_secs(10),
+            transaction_timeout: Duration::from_secs(10),
+            max_record_bytes: 1024 * 1024,
+            max_fetch_bytes: 8 * 1024 * 1024,
+        }
+    }
+}
+
+/// A topic that is to exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// Its name.
+    pub name: String,
+    /// How many partitions it has, for ever.
+    pub partitions: u32,
+}
+
+/// Why topics were not applied; none was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// Partition counts never change in place: keys would move.
+    #[error("the topic {topic} has {has} partitions and cannot get {wanted}; make a new topic")]
+    PartitionsChanged {
+        /// The topic.
+        topic: String,
+        /// What it has.
+        has: u32,
+        /// What was asked for.
+        wanted: u32,
+    },
+    /// A topic without partitions.
+    #[error("the topic {0} must have at least one partition")]
+    NoPartitions(String),
+    /// Anything else.
+    #[error(transparent)]
+    Log(#[from] Error),
+}
+
+/// The log of one process.
+#[derive(Clone)]
+pub struct EmbeddedLog(Arc<Shared>);
+
+impl EmbeddedLog {
+    /// Opens the log. What a dead process left open is aborted.
+    pub fn new(engine: Engine, clock: Arc<dyn Clock>, options: LogOptions) -> Result<Self, StoreError> {
+        let topics = match engine.write_blocking(|transaction| store::open(transaction).map(Ok))? {
+            Ok(topics) => topics,
+            Err::<_, std::convert::Infallible>(never) => match never {},
+        };
+        Ok(Self(Arc::new(Shared::new(engine, clock, options, topics))))
+    }
+
+    /// Makes the topics that are missing, and gives each group the offset 0 in every partition of its
+    /// topics where it has none. Applying the same again changes nothing.
+    pub async fn apply(&self, topics: &[TopicSpec], groups: &[(&str, &[&str])]) -> Result<(), ApplyError> {
+        let shared = Arc::clone(&self.0);
+        let topics = topics.to_vec();
+        let groups: Vec<(String, Vec<String>)> = groups
+            .iter()
+            .map(|(group, topics)| {
+                ((*group).to_owned(), topics.iter().map(|name| (*name).to_owned()).collect())
+            })
+            .collect();
+        let change = move |transaction: &redb::WriteTransaction| {
+            let mut known: BTreeMap<String, store::Topic> = shared.topics();
+            for spec in &topics {
+                let has = known.get(&spec.name).map(|topic| topic.partitions);
+                if let Err(error) = check_topic(spec, has) {
+                    return Ok(Err(error));
+                }
+            }
+            let wanted = |name: &String| topics.iter().any(|spec| spec.name == *name);
+            let mut subscribed = groups.iter().flat_map(|(_, names)| names);
+            if let Some(name) = subscribed.find(|name| !known.contains_key(*name) && !wanted(name)) {
+                return Ok(Err(Error::Missing(name.clone()).into()));
+            }
+            for spec in &topics {
+                if !known.contains_key(&spec.name) {
+                    let topic = store::create(transaction, &spec.name, spec.partitions)?;
+                    known.insert(spec.name.clone(), topic);
+                }
+            }
+            for (group, names) in &groups {
+                for topic in names.iter().filter_map(|name| known.get(name)) {
+                    for place in (0..topic.partitions).map(|index| (topic.id, index)) {
+                        if store::offset(transaction, group, place)?.is_none() {
+                            store::set_offset(transaction, group, place, 0)?;
+                        }
+                    }
+                }
+            }
+            Ok(Ok(known))
+        };
+        let shared = Arc::clone(&self.0);
+        let publish = move |known: &BTreeMap<String, store::Topic>| shared.set_topics(known);
+        let applied = self.0.engine.write_then(Durability::Immediate, change, publish).await;
+        applied.map_err(unavailable)??;
+        Ok(())
+    }
+
+    /// Forgets a partition's records below `before` (at most up to its stable offset).
+    pub async fn truncate(&self, partition: &Partition, before: Offset) -> Result<(), Error> {
+        let place = self.0.place(partition)?;
+        let change = move |transaction: &redb::WriteTransaction| {
+            store::truncate(transaction, place, before).map(Ok::<(), Error>)
+        };
+        self.0.engine.write(Durability::Immediate, change).await.map_err(unavailable)?
+    }
+
+    /// Names and partition counts of all topics, by name.
+    pub fn topics(&self) -> Vec<TopicSpec> {
+        let specs = self.0.topics().into_iter();
+        specs.map(|(name, topic)| TopicSpec { name, partitions: topic.partitions }).collect()
+    }
+}
+
+fn check_topic(spec: &TopicSpec, has: Option<u32>) -> Result<(), ApplyError> {
+    if spec.partitions == 0 {
+        return Err(ApplyError::NoPartitions(spec.name.clone()));
+    }
+    match has {
+        Some(has) if has != spec.partitions => {
+            Err(ApplyError::PartitionsChanged { topic: spec.name.clone(), has, wanted: spec.partitions })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[async_trait]
+impl Log for EmbeddedLog {
+    async fn join(&self, group: &str, member: &str, topics: &[&str]) -> Result<Box<dyn Consumer>, Error> {
+        Ok(Box::new(EmbeddedConsumer::join(Arc::clone(&self.0), group, member, topics)?))
+    }
+
+    async fn producer(&self, transactional_id: &str) -> Result<Box<dyn Producer>, Error> {
+        Ok(Box::new(EmbeddedProducer::take_over(Arc::clone(&self.0), transactional_id).await?))
+    }
+
+    async fn append(&self, record: Record) -> Result<Coordinates, Error> {
+        let (partition, place) = self.0.route(&record)?;
+        let records = vec![(place, self.0.encode(&record)?)];
+        let change = move |transaction: &redb::WriteTransaction| {
+            store::append(transaction, &records, None).map(Ok::<_, Error>)
+        };
+        let shared = Arc::clone(&self.0);
+        let appended =
+            self.0.engine.write_then(Durability::Immediate, change, move |_| shared.changed.notify_waiters());
+        let offsets = appended.await.map_err(unavailable)??;
+        let offset = *offsets.first().ok_or_else(|| Error::Unavailable("no offset".to_owned()))?;
+        Ok(Coordinates { partition, offset })
+    }
+
+    async fn read(
+        &self,
+        partition: &Partition,
+        from: Offset,
+        limit: usize,
+    ) -> Result<(Vec<RawRecord>, Offset), Error> {
+        let place = self.0.place(partition)?;
+        self.0.abort_overdue().await;
+        let room = Room { records: limit, bytes: self.0.options.max_fetch_bytes };
+        let read = self.0.engine.read(|snapshot| store::read(snapshot, partition, place, from, room));
+        let (records, next, _) = read.map_err(unavailable)?;
+        Ok((records, next))
+    }
+
+    async fn partitions(&self, topic: &str) -> Result<u32, Error> {
+        Ok(self.0.topic(topic)?.partitions)
+    }
+
+    async fn ends(&self, topic: &str) -> Result<Vec<Ends>, Error> {
+        let topic = self.0.topic(topic)?;
+        self.0.abort_overdue().await;
+        let ends = self.0.engine.read(|snapshot| {
+            (0..topic.partitions).map(|index| store::ends(snapshot, (topic.id, index))).collect()
+        });
+        ends.map_err(unavailable)
+    }
+
+    async fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<Offset>>, Error> {
+        let topic = self.0.topic(topic)?;
+        let group = group.to_owned();
+        let look = move |transaction: &redb::WriteTransaction| {
+            let places = (0..topic.partitions).map(|index| (topic.id, index));
+            places.map(|place| store::offset(transaction, &group, place)).collect()
+        };
+        self.0.engine.read_ordered(look).await.map_err(unavailable)
+    }
+
+    async fn set_committed(&self, group: &str, next: &[(Partition, Offset)]) -> Result<(), Error> {
+        let next: Vec<(Place, Offset)> = next
+            .iter()
+            .map(|(partition, offset)| Ok((self.0.place(partition)?, *offset)))
+            .collect::<Result<_, Error>>()?;
+        self.0.expire(group);
+        let (shared, group) = (Arc::clone(&self.0), group.to_owned());
+        let change = move |transaction: &redb::WriteTransaction| {
+            if !shared.is_empty(&group) {
+                return Ok(Err(Error::GroupNotEmpty(group)));
+            }
+            for (place, offset) in next {
+                store::set_offset(transaction, &group, place, offset)?;
+            }
+            Ok(Ok(()))
+        };
+        self.0.engine.write(Durability::Immediate, change).await.map_err(unavailable)?
+    }
+}
