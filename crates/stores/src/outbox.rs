@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use contract::{Timestamp, topics};
+use contract::{IngestId, Timestamp, topics};
 use ports::log::{Coordinates, Partition, RawRecord, Record};
 use ports::tables::{Attr, Condition, Edit, Error, Item, Key, Table, Tables, Write};
 use runtime::Output;
@@ -80,6 +80,11 @@ impl RowRef {
             headers: Vec::new(),
         };
         Output { record, identity: Some(format!("{}\n{}\n{}", self.table, self.pk, self.sk)) }
+    }
+
+    /// The event that an effect or divergence row is about: both carry its ingest id in the sort key.
+    pub fn event(&self) -> Option<IngestId> {
+        self.sk.split('#').find_map(|part| IngestId::parse(part).ok())
     }
 
     /// Reads a record of `dvss.outbox`.

@@ -2,7 +2,7 @@
 
 mod mappings;
 mod offsets;
-mod print;
+pub mod print;
 mod quarantine;
 mod tail;
 mod vendors;

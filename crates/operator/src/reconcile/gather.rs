@@ -1,0 +1,300 @@
+//! Collects the evidence, in the order that `decide` relies on.
+
+use std::collections::{HashMap, HashSet};
+
+use contract::canonical::Fact;
+use contract::event::Event;
+use contract::{Fingerprint, IngestId, VendorId, keys, topics};
+use ports::log::{Offset, Partition, RawRecord};
+use stores::effects::{self, Effect};
+use stores::ingest::{self, Patience, Status};
+use stores::outbox::RowRef;
+use stores::tables::EFFECTS;
+use stores::{normalized, records};
+
+use super::decide::{Accepted, Books, Claimed, Class, Evidence, Report, classify};
+use crate::problem::Problem;
+use crate::server::Operator;
+use crate::{facts, quarantine};
+
+/// Records of one read.
+const PAGE: usize = 500;
+
+/// The four logs and the groups that read them, upstream first.
+const STAGES: [(&str, &str); 4] = [
+    (topics::RAW, "dvss.dedup"),
+    (topics::ACCEPTED, "dvss.normalize"),
+    (topics::NORMALIZED, "dvss.divergence"),
+    (topics::OUTBOX, "dvss.outbox"),
+];
+
+/// The books, and what `repair` needs beside them.
+pub struct Found {
+    /// The books.
+    pub report: Report,
+    /// The raw records of missing events.
+    pub missing: Vec<RawRecord>,
+}
+
+/// Draws the books up.
+pub async fn report(operator: &Operator) -> Result<Found, Problem> {
+    let snapshot = Snapshot::take(operator).await?;
+    let (mut books, mut seen, mut suspects) = (Books::default(), Seen::default(), Vec::new());
+    let end = walk(operator, topics::RAW, None, async |record| {
+        let Some(event) = seen.first_time(&record) else { return Ok(()) };
+        match snapshot.classify(operator, &event, &record).await? {
+            Class::Missing => suspects.push((event, record)),
+            class => books.enter(&event.draft.vendor_id, event.draft.ingest_id, class),
+        }
+        Ok(())
+    })
+    .await?;
+    // What looks lost is looked at once more, on a picture taken now.
+    let mut missing = Vec::new();
+    if !suspects.is_empty() {
+        let snapshot = Snapshot::take(operator).await?;
+        for (event, record) in suspects {
+            let class = snapshot.classify(operator, &event, &record).await?;
+            books.enter(&event.draft.vendor_id, event.draft.ingest_id, class);
+            if class == Class::Missing {
+                missing.push(record);
+            }
+        }
+    }
+    for (vendor, (facts, repeats)) in public(operator).await? {
+        books.public(&vendor, facts, repeats);
+    }
+    let orphans = orphans(operator, &mut seen, end).await?;
+    Ok(Found { report: books.close(orphans), missing })
+}
+
+/// Which accepted records were met already: a record may be produced more than once.
+#[derive(Default)]
+struct Seen {
+    records: HashSet<(IngestId, Option<Fingerprint>)>,
+}
+
+impl Seen {
+    /// The event of a record that is met for the first time.
+    fn first_time(&mut self, record: &RawRecord) -> Option<Event> {
+        // A record without an event's headers is not one of the gateway's: dedup parks it.
+        let event = records::event(record).ok()?;
+        // A newcomer may have its winner's ingest id; what tells them apart is what they say.
+        let flagged = event.conflict_with.map(|_| event.draft.fingerprint);
+        self.records.insert((event.draft.ingest_id, flagged)).then_some(event)
+    }
+}
+
+/// What is unread, receipts, quarantine: taken before any row is read.
+struct Snapshot {
+    /// Committed offsets of dedup by partition of `dvss.raw`.
+    raw: Vec<Offset>,
+    /// Events in the unread parts of the other three logs.
+    unread: HashSet<IngestId>,
+    /// Published, not yet copied into the rows.
+    receipts: HashSet<(RowRef, u32)>,
+    /// Events with an open or discarded row.
+    quarantined: HashSet<IngestId>,
+}
+
+impl Snapshot {
+    async fn take(operator: &Operator) -> Result<Self, Problem> {
+        let log = &operator.ports.log;
+        let raw = log.committed(STAGES[0].1, STAGES[0].0).await?.into_iter().map(|next| next.unwrap_or(0)).collect();
+        let mut unread = HashSet::new();
+        for (topic, group) in &STAGES[1..] {
+            let from = log.committed(group, topic).await?.into_iter().map(|next| next.unwrap_or(0)).collect();
+            walk(operator, topic, Some(from), async |record| {
+                unread.extend(event_of(&record));
+                Ok(())
+            })
+            .await?;
+        }
+        let receipts = receipts(operator).await?;
+        let quarantined = quarantine::parked_events(operator).await?;
+        Ok(Self { raw, unread, receipts, quarantined })
+    }
+
+    async fn classify(&self, operator: &Operator, event: &Event, record: &RawRecord) -> Result<Class, Problem> {
+        let draft = &event.draft;
+        let accepted = Accepted {
+            vendor_id: draft.vendor_id.clone(),
+            ingest_id: draft.ingest_id,
+            fingerprint: draft.fingerprint,
+            conflict_with: event.conflict_with,
+        };
+        let tables = &*operator.ports.tables;
+        let entry = ingest::lookup(tables, &draft.vendor_id, &draft.external_event_id).await?;
+        let own = entry.as_ref().filter(|entry| {
+            event.conflict_with.is_none() && entry.ingest_id == draft.ingest_id && entry.fingerprint == draft.fingerprint
+        });
+        let newcomer = match own {
+            Some(_) => false,
+            None => is_newcomer(operator, event).await?,
+        };
+        let published = match own {
+            Some(entry) if entry.status == Status::Normalized => self.published(operator, event).await?,
+            _ => false,
+        };
+        let index = usize::try_from(record.partition.index).unwrap_or(usize::MAX);
+        let raw_unread = self.raw.get(index).is_some_and(|committed| record.offset >= *committed);
+        let evidence = Evidence {
+            claimed: entry.map(|entry| Claimed { ingest_id: entry.ingest_id, fingerprint: entry.fingerprint }),
+            newcomer,
+            published,
+            quarantined: self.quarantined.contains(&draft.ingest_id),
+            unread: raw_unread || self.unread.contains(&draft.ingest_id),
+        };
+        Ok(classify(&accepted, &evidence))
+    }
+
+    /// Whether every fact of the event's object has coordinates, or an uncopied receipt, at the
+    /// object's revision or a later one.
+    async fn published(&self, operator: &Operator, event: &Event) -> Result<bool, Problem> {
+        let draft = &event.draft;
+        let key = keys::normalized(&draft.event_type, draft.occurred_at, draft.ingest_id);
+        let Some(stored) = normalized::get(&*operator.ports.normalized, &key).await? else { return Ok(false) };
+        let lines: Vec<&Fact> = stored.object.lines.iter().map(|line| &line.fact).collect();
+        let rows = facts::effects(operator, &lines).await?;
+        Ok(lines.iter().zip(&rows).all(|(fact, row)| row.as_ref().is_some_and(|row| self.is_out(fact, row))))
+    }
+
+    fn is_out(&self, fact: &Fact, effect: &Effect) -> bool {
+        if effect.fact.revision < fact.revision {
+            return false;
+        }
+        let key = effects::key(&effect.entity, effect.kind(), &effect.fact.fold_key());
+        let receipt = (RowRef::new(&EFFECTS, &key), effect.fact.revision);
+        facts::published(effect).is_some() || self.receipts.contains(&receipt)
+    }
+}
+
+async fn is_newcomer(operator: &Operator, event: &Event) -> Result<bool, Problem> {
+    let (tables, draft) = (&*operator.ports.tables, &event.draft);
+    let (vendor, external) = (&draft.vendor_id, &draft.external_event_id);
+    let aliases = ingest::repeats(tables, vendor, external).await?;
+    if event.conflict_with.is_none() && aliases.iter().any(|alias| alias.ingest_id == draft.ingest_id) {
+        return Ok(true);
+    }
+    let conflicts = ingest::conflicts(tables, vendor, external).await?;
+    Ok(conflicts.iter().any(|conflict| conflict.fingerprint == draft.fingerprint))
+}
+
+/// The event that a record of an internal topic belongs to.
+fn event_of(record: &RawRecord) -> Option<IngestId> {
+    if let Some(id) = record.header(contract::headers::INGEST_ID) {
+        return IngestId::parse(id).ok();
+    }
+    if &*record.partition.topic == topics::OUTBOX {
+        return RowRef::read(record)?.event();
+    }
+    serde_json::from_slice::<Fact>(&record.value).ok().map(|fact| fact.ingest_id)
+}
+
+async fn receipts(operator: &Operator) -> Result<HashSet<(RowRef, u32)>, Problem> {
+    let log = &operator.ports.log;
+    let copied = log.committed(stores::receipts::COPIED_GROUP, topics::RECEIPTS).await?;
+    let from = copied.into_iter().map(|next| next.unwrap_or(0)).collect();
+    let mut receipts = HashSet::new();
+    walk(operator, topics::RECEIPTS, Some(from), async |record| {
+        let listed = stores::receipts::read(&record)
+            .ok_or_else(|| Problem::invalid(format!("{} is not a receipt", record.coordinates())))?;
+        receipts.extend(listed.into_iter().map(|receipt| (receipt.row, receipt.revision)));
+        Ok(())
+    })
+    .await?;
+    Ok(receipts)
+}
+
+/// Per vendor: distinct facts on the public topics, and records that repeat one of them.
+async fn public(operator: &Operator) -> Result<HashMap<VendorId, (u64, u64)>, Problem> {
+    let mut seen: HashSet<Fingerprint> = HashSet::new();
+    let mut counts: HashMap<VendorId, (u64, u64)> = HashMap::new();
+    for topic in &topics::PUBLIC[..4] {
+        walk(operator, topic, None, async |record| {
+            let unreadable = |error: &dyn std::fmt::Display| {
+                Problem::new(contract::Code::RecordInvalid, format!("{}: {error}", record.coordinates()))
+            };
+            let value = operator.codec.decode(&record.value).await.map_err(|error| unreadable(&error))?;
+            let identity = ["ingestId", "line", "leg", "revision"].map(|name| value[name].to_string()).join("#");
+            let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default());
+            let new = seen.insert(Fingerprint::of_bytes(format!("{key}\n{identity}").as_bytes()));
+            let vendor = value["vendorId"].as_str().unwrap_or_default();
+            let vendor = VendorId::parse(vendor).map_err(|error| unreadable(&error))?;
+            let count = counts.entry(vendor).or_default();
+            *(if new { &mut count.0 } else { &mut count.1 }) += 1;
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(counts)
+}
+
+/// Raw objects with neither a record nor an index or alias row.
+async fn orphans(operator: &Operator, seen: &mut Seen, end: Vec<Offset>) -> Result<Vec<String>, Problem> {
+    let (mut suspects, mut after) = (Vec::new(), None::<String>);
+    loop {
+        let page = operator.ports.raw.list(keys::RAW_PREFIX, after.as_deref(), 1_000).await?;
+        for entry in page.entries {
+            let id = id_of(&entry.key);
+            if !id.is_some_and(|id| seen.records.contains(&(id, None))) {
+                suspects.push((entry.key, id));
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    // Objects that were put while the log was read have their records by now, or are orphans.
+    walk(operator, topics::RAW, Some(end), async |record| {
+        seen.first_time(&record);
+        Ok(())
+    })
+    .await?;
+    let mut orphans = Vec::new();
+    for (key, id) in suspects {
+        let known = match id {
+            Some(id) if seen.records.contains(&(id, None)) => true,
+            Some(id) => ingest::by_ingest_id(&*operator.ports.tables, id, Patience::NONE).await?.is_some(),
+            None => false,
+        };
+        if !known {
+            orphans.push(key);
+        }
+    }
+    Ok(orphans)
+}
+
+fn id_of(key: &str) -> Option<IngestId> {
+    let name = key.rsplit('/').next()?.strip_suffix(".json")?;
+    IngestId::parse(name).ok()
+}
+
+/// Visits the committed records of a topic from `from` (or the start) to the stable end as it is now,
+/// and returns that end.
+async fn walk(
+    operator: &Operator,
+    topic: &str,
+    from: Option<Vec<Offset>>,
+    mut visit: impl AsyncFnMut(RawRecord) -> Result<(), Problem>,
+) -> Result<Vec<Offset>, Problem> {
+    let log = &operator.ports.log;
+    let ends = log.ends(topic).await?;
+    for (index, ends) in ends.iter().enumerate() {
+        let partition = Partition::new(topic, u32::try_from(index).unwrap_or(u32::MAX));
+        let wanted = from.as_ref().and_then(|from| from.get(index).copied()).unwrap_or(ends.start);
+        let mut position = wanted.max(ends.start);
+        while position < ends.stable {
+            let (page, next) = log.read(&partition, position, PAGE).await?;
+            for record in page.into_iter().filter(|record| record.offset < ends.stable) {
+                visit(record).await?;
+            }
+            if next <= position {
+                break;
+            }
+            position = next;
+        }
+    }
+    Ok(ends.iter().map(|ends| ends.stable).collect())
+}

@@ -1,0 +1,108 @@
+//! Routes, and what handlers share.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use ports::Ports;
+use serde::Serialize;
+use stores::codec::Codec;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{console, entities, events, mappings, quarantine, reconcile, status, topics, vendors};
+
+/// A stage, as operators see it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StageHealth {
+    /// The consumer group.
+    pub group: String,
+    /// The topic that it reads.
+    pub topic: String,
+    /// Its loop turns.
+    pub live: bool,
+    /// It is assigned, its stores answer, and it is not draining.
+    pub ready: bool,
+}
+
+/// What the process around the operator API knows and can do.
+#[async_trait]
+pub trait Host: Send + Sync {
+    /// Every stage of this process.
+    fn stages(&self) -> Vec<StageHealth>;
+    /// Prometheus text of this process' metrics.
+    fn metrics(&self) -> String;
+    /// Folds all facts of an entity anew; an error says why it could not.
+    async fn recompute(&self, entity: &str) -> Result<(), String>;
+}
+
+/// What handlers share.
+#[derive(Clone)]
+pub struct Operator {
+    /// The stores and the log.
+    pub ports: Ports,
+    /// Reads public records.
+    pub codec: Arc<Codec>,
+    /// The process around.
+    pub host: Arc<dyn Host>,
+}
+
+impl Operator {
+    /// An operator API on these ports.
+    pub fn new(ports: Ports, host: Arc<dyn Host>) -> Self {
+        let codec = Arc::new(Codec::new(ports.schemas.clone()));
+        Self { ports, codec, host }
+    }
+
+    /// Every route.
+    pub fn router(self) -> Router {
+        let api = Router::new()
+            .route("/vendors", get(vendors::list).post(vendors::add))
+            .route("/vendors/{id}/rotate", post(vendors::rotate))
+            .route("/vendors/{id}/revoke", post(vendors::revoke))
+            .route("/vendors/{id}/disable", post(vendors::disable))
+            .route("/vendors/{id}/enable", post(vendors::enable))
+            .route("/vendors/{id}/resume", post(quarantine::resume))
+            .route("/mappings", get(mappings::list).post(mappings::put))
+            .route("/mappings/{owner}/{event_type}/{version}", get(mappings::show))
+            .route("/mappings/{owner}/{event_type}/{version}/activate", post(mappings::activate))
+            .route("/mappings/{owner}/{event_type}/{version}/retire", post(mappings::retire))
+            .route("/events/{id}", get(events::explain))
+            .route("/entities/{entity}", get(entities::history))
+            .route("/entities/{entity}/recompute", post(entities::recompute))
+            .route("/topics/{topic}/records", get(topics::records))
+            .route("/quarantine", get(quarantine::list))
+            .route("/quarantine/{stage}/{identity}", get(quarantine::show))
+            .route("/quarantine/{stage}/{identity}/release", post(quarantine::release))
+            .route("/quarantine/{stage}/{identity}/discard", post(quarantine::discard))
+            .route("/reconcile", get(reconcile::report))
+            .route("/reconcile/repair", post(reconcile::repair))
+            .route("/status", get(status::status))
+            .route("/openapi.json", get(openapi));
+        Router::new()
+            .nest("/api/v1", api)
+            .route("/", get(console::page))
+            .route("/metrics", get(status::metrics))
+            .route("/livez", get(status::livez))
+            .route("/readyz", get(status::readyz))
+            .route("/startupz", get(status::startupz))
+            .fallback(async || crate::problem::Problem::not_found("such path; see /api/v1/openapi.json"))
+            .with_state(self)
+    }
+
+    /// Serves until `shutdown`, then lets running requests end.
+    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> std::io::Result<()> {
+        axum::serve(listener, self.router())
+            .with_graceful_shutdown(async move { shutdown.cancelled().await })
+            .await
+    }
+}
+
+/// The API's own description, OpenAPI 3.1.
+async fn openapi() -> impl IntoResponse {
+    (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], include_str!("openapi.json"))
+}

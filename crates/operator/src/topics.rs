@@ -1,0 +1,128 @@
+//! A topic's records, in pages: what `dvss tail` reads.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use contract::{Code, topics};
+use ports::log::{Offset, Partition, RawRecord};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::problem::Problem;
+use crate::server::Operator;
+
+/// Records of a page.
+const PAGE: usize = 500;
+
+/// Where to read.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// `start`, `end`, or `next` of the page before.
+    cursor: String,
+    /// Records at or past these offsets are left out: `end` of an earlier page.
+    until: Option<String>,
+}
+
+/// One page of a topic.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Page {
+    records: Vec<Record>,
+    /// The cursor to go on from.
+    next: String,
+    /// The readable end of the topic as it is now.
+    end: String,
+    /// Whether nothing readable lies behind this page.
+    at_end: bool,
+}
+
+/// A record as people read it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    topic: String,
+    partition: u32,
+    offset: Offset,
+    timestamp: i64,
+    key: Option<String>,
+    headers: serde_json::Map<String, serde_json::Value>,
+    value: Box<RawValue>,
+}
+
+/// `GET /topics/{topic}/records`
+pub async fn records(
+    State(operator): State<Operator>,
+    Path(topic): Path<String>,
+    Query(window): Query<Window>,
+) -> Result<Json<Page>, Problem> {
+    let log = &operator.ports.log;
+    let ends = log.ends(&topic).await?;
+    let stable: Vec<Offset> = ends.iter().map(|ends| ends.stable).collect();
+    let mut cursor = match window.cursor.as_str() {
+        "start" => ends.iter().map(|ends| ends.start).collect(),
+        "end" => stable.clone(),
+        text => read_offsets(text, ends.len())?,
+    };
+    let until = match &window.until {
+        Some(text) => read_offsets(text, ends.len())?,
+        None => stable.clone(),
+    };
+    let mut records = Vec::new();
+    for (index, position) in cursor.iter_mut().enumerate() {
+        let partition = Partition::new(topic.as_str(), u32::try_from(index).unwrap_or(u32::MAX));
+        while *position < until[index] && records.len() < PAGE {
+            let (page, next) = log.read(&partition, *position, PAGE - records.len()).await?;
+            for record in page.iter().filter(|record| record.offset < until[index]) {
+                records.push(readable(&operator, record).await?);
+            }
+            if next <= *position {
+                break;
+            }
+            *position = next;
+        }
+    }
+    let at_end = cursor.iter().zip(&until).all(|(position, until)| position >= until);
+    Ok(Json(Page { records, next: write_offsets(&cursor), end: write_offsets(&stable), at_end }))
+}
+
+async fn readable(operator: &Operator, record: &RawRecord) -> Result<Record, Problem> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let headers = record.headers.iter().map(|(name, value)| (name.clone(), text(value).into()));
+    Ok(Record {
+        topic: record.partition.topic.to_string(),
+        partition: record.partition.index,
+        offset: record.offset,
+        timestamp: record.timestamp,
+        key: record.key.as_deref().map(text),
+        headers: headers.collect(),
+        value: value(operator, record).await?,
+    })
+}
+
+/// The value: public topics by their schema, others as the JSON that they are (exact, numbers as
+/// written), anything else as text.
+async fn value(operator: &Operator, record: &RawRecord) -> Result<Box<RawValue>, Problem> {
+    let internal = |error: &dyn std::fmt::Display| {
+        Problem::new(Code::Internal, format!("{} cannot be read: {error}", record.coordinates()))
+    };
+    let text = if topics::PUBLIC.contains(&&*record.partition.topic) {
+        operator.codec.decode(&record.value).await.map_err(|error| internal(&error))?.to_string()
+    } else {
+        match contract::Json::parse(&record.value) {
+            Ok(json) => json.to_string(),
+            Err(_) => serde_json::Value::String(String::from_utf8_lossy(&record.value).into_owned()).to_string(),
+        }
+    };
+    RawValue::from_string(text).map_err(|error| internal(&error))
+}
+
+fn write_offsets(offsets: &[Offset]) -> String {
+    offsets.iter().map(ToString::to_string).collect::<Vec<_>>().join(".")
+}
+
+fn read_offsets(text: &str, count: usize) -> Result<Vec<Offset>, Problem> {
+    let offsets: Option<Vec<Offset>> = text.split('.').map(|offset| offset.parse().ok()).collect();
+    offsets.filter(|offsets| offsets.len() == count).ok_or_else(|| {
+        Problem::invalid(format!("{text:?} is not a cursor of this topic; begin with `start` or `end`"))
+    })
+}

@@ -1,0 +1,102 @@
+//! Vendors and their keys.
+
+use std::num::NonZeroU32;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use contract::{Code, VendorId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use stores::vendors::{self, Error, Key, Rate, Settings, Vendor};
+
+use crate::problem::Problem;
+use crate::server::Operator;
+
+/// Who acts, as the audit log says it. The API has no accounts: it listens on loopback.
+pub const ACTOR: &str = "operator";
+
+/// Body of `POST /vendors`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Add {
+    vendor_id: String,
+    platform: Option<String>,
+    ordering_pointer: Option<String>,
+    events_per_second: Option<NonZeroU32>,
+}
+
+/// `POST /vendors`
+pub async fn add(State(operator): State<Operator>, Json(body): Json<Add>) -> Result<Json<Value>, Problem> {
+    let id = vendor_id(&body.vendor_id)?;
+    let rate = body.events_per_second.map(|rate| Rate { events_per_second: rate, burst: rate });
+    let settings =
+        Settings { platform: body.platform, ordering_pointer: body.ordering_pointer, rate, ..Settings::default() };
+    let key = Key::draw(&id, &mut rand::rng());
+    let vendor = vendors::add(&*operator.ports.tables, operator.ports.clock.now(), ACTOR, settings, &key).await?;
+    Ok(Json(with_key(&vendor, &key)))
+}
+
+/// `GET /vendors`
+pub async fn list(State(operator): State<Operator>) -> Result<Json<Value>, Problem> {
+    let (mut rows, mut cursor) = (Vec::new(), None);
+    loop {
+        let (page, next) = vendors::list(&*operator.ports.tables, cursor, 1_000).await?;
+        rows.extend(page.iter().map(shown));
+        cursor = next;
+        if cursor.is_none() {
+            rows.sort_by_key(|row| row["vendorId"].to_string());
+            return Ok(Json(json!({ "vendors": rows })));
+        }
+    }
+}
+
+/// `POST /vendors/{id}/rotate`
+pub async fn rotate(State(operator): State<Operator>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+    let key = Key::draw(&vendor_id(&id)?, &mut rand::rng());
+    let vendor = vendors::rotate(&*operator.ports.tables, operator.ports.clock.now(), ACTOR, &key).await?;
+    Ok(Json(with_key(&vendor, &key)))
+}
+
+/// `POST /vendors/{id}/revoke`: the older of two keys.
+pub async fn revoke(State(operator): State<Operator>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+    let now = operator.ports.clock.now();
+    Ok(Json(shown(&vendors::revoke(&*operator.ports.tables, now, ACTOR, &vendor_id(&id)?, None).await?)))
+}
+
+/// `POST /vendors/{id}/disable`
+pub async fn disable(State(operator): State<Operator>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+    let now = operator.ports.clock.now();
+    Ok(Json(shown(&vendors::disable(&*operator.ports.tables, now, ACTOR, &vendor_id(&id)?).await?)))
+}
+
+/// `POST /vendors/{id}/enable`
+pub async fn enable(State(operator): State<Operator>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+    let now = operator.ports.clock.now();
+    Ok(Json(shown(&vendors::enable(&*operator.ports.tables, now, ACTOR, &vendor_id(&id)?).await?)))
+}
+
+/// Reads a vendor id of a path or a body.
+pub fn vendor_id(text: &str) -> Result<VendorId, Problem> {
+    VendorId::parse(text).map_err(|error| Problem::new(error.code, format!("vendor {text:?}: {error}")))
+}
+
+fn shown(vendor: &Vendor) -> Value {
+    let mut value = vendor.shown();
+    if let (Some(rate), Some(members)) = (&vendor.settings.rate, value.as_object_mut()) {
+        members.insert("eventsPerSecond".to_owned(), json!(rate.events_per_second));
+    }
+    value
+}
+
+fn with_key(vendor: &Vendor, key: &Key) -> Value {
+    let mut value = shown(vendor);
+    value["key"] = json!(key.reveal());
+    value
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let code: Code = error.code();
+        Self::new(code, error.to_string())
+    }
+}
