@@ -16,7 +16,7 @@
 //! | [`vendors`] | `dvss_vendors` | operators |
 //! | [`audit`] | `dvss_audit` | operators |
 //!
-//! [`codec`] encodes what public topics carry.
+//! [`codec`] encodes what public topics carry; [`topics`] are the topics as they are to be.
 
 pub mod audit;
 pub mod codec;
@@ -30,4 +30,5 @@ pub mod outbox;
 pub mod receipts;
 pub mod records;
 pub mod tables;
+pub mod topics;
 pub mod vendors;
