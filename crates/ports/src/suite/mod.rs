@@ -5,4 +5,5 @@
 
 pub mod blobs;
 pub mod log;
+pub mod schemas;
 pub mod tables;
