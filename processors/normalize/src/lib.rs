@@ -1,1 +1,2 @@
-//! (opened; see DESIGN)
+//! # normalize: from a vendor's payload to facts
+pub mod decide;
