@@ -1,1 +1,51 @@
-//! (opened; see DESIGN)
+//! # gateway: the door for vendors
+//!
+//! One function, [`Acceptor::accept`], decides what becomes of an event and makes it durable; every
+//! door calls it. The HTTP door is [`Gateway::serve`].
+//!
+//! A 2xx means that the bytes are in the raw bucket and a record is in `dvss.raw`, reported by the
+//! log. Whatever fails on the way is a 503 (or 507 where the disk is full), and the vendor's retry is
+//! safe: ids are derived, not drawn, so it finds what the first try left behind.
+//!
+//! | module | what |
+//! |---|---|
+//! | `decide` | pure: reading a submission, ordering keys, header values |
+//! | `accept` | the steps from a submission to an outcome |
+//! | `directory` | who the credential says it is |
+//! | `admission` | how fast, and how many at once |
+//! | `http` | the HTTP door |
+
+mod accept;
+mod admission;
+mod decide;
+mod directory;
+mod http;
+mod options;
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use accept::{Acceptor, Outcome};
+pub use decide::{Form, Submission};
+pub use options::{Options, Rate};
+
+/// The gateway: its HTTP door, ready to serve.
+#[derive(Clone)]
+pub struct Gateway {
+    door: Arc<http::Door>,
+}
+
+impl Gateway {
+    /// A gateway on these ports. Touches nothing yet.
+    pub fn new(ports: ports::Ports, options: Options) -> Self {
+        Self { door: Arc::new(http::Door::new(ports, options)) }
+    }
+
+    /// Serves vendors on `listener` until `shutdown`; then takes no more connections, finishes the
+    /// requests at hand within the drain time-out, and returns.
+    pub async fn serve(&self, listener: TcpListener, shutdown: CancellationToken) -> std::io::Result<()> {
+        http::serve(Arc::clone(&self.door), listener, shutdown).await
+    }
+}

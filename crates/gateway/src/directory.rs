@@ -1,0 +1,101 @@
+//! Who a credential belongs to.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use contract::envelope::Refusal;
+use contract::{Code, VendorId};
+use parking_lot::Mutex;
+use ports::Tables;
+use stores::vendors::{self, Key, Vendor};
+use tokio::time::Instant;
+
+use crate::accept::of_tables;
+
+/// Most vendors, known or not, that are remembered.
+const MOST_REMEMBERED: usize = 10_000;
+/// A refusal is based on what was read at most so long ago, so that a key works as soon as it was
+/// handed out, and guessing does not read a row each time.
+const REFUSAL_AGE: Duration = Duration::from_millis(100);
+
+/// Reads vendors and remembers them for a moment. A vendor that does not exist is remembered like one
+/// that does, so that both take the same time to answer.
+pub struct Directory {
+    tables: Arc<dyn Tables>,
+    remember: Duration,
+    timeout: Duration,
+    rows: Mutex<HashMap<VendorId, Remembered>>,
+}
+
+#[derive(Clone)]
+struct Remembered {
+    read_at: Instant,
+    vendor: Option<Arc<Vendor>>,
+}
+
+impl Directory {
+    /// Remembers rows for `remember`; a read takes at most `timeout`.
+    pub fn new(tables: Arc<dyn Tables>, remember: Duration, timeout: Duration) -> Self {
+        Self { tables, remember, timeout, rows: Mutex::default() }
+    }
+
+    /// The vendor whose key this is, enabled. One answer for an unknown vendor and a wrong key.
+    pub async fn authenticate(&self, key: Option<Key>) -> Result<Arc<Vendor>, Refusal> {
+        let key = key.ok_or_else(unauthorized)?;
+        let mut row = self.read(key.vendor_id(), self.remember).await?;
+        if !vendors::admits(row.vendor.as_deref(), &key) && row.read_at.elapsed() > REFUSAL_AGE {
+            row = self.read(key.vendor_id(), REFUSAL_AGE).await?;
+        }
+        if !vendors::admits(row.vendor.as_deref(), &key) {
+            return Err(unauthorized());
+        }
+        let vendor = row.vendor.ok_or_else(unauthorized)?;
+        if vendor.disabled {
+            return Err(Refusal::new(
+                Code::VendorDisabled,
+                format!("the vendor {} is disabled", vendor.vendor_id),
+            ));
+        }
+        Ok(vendor)
+    }
+
+    async fn read(&self, id: &VendorId, at_most: Duration) -> Result<Remembered, Refusal> {
+        let remembered = self.rows.lock().get(id).cloned();
+        if let Some(row) = remembered.filter(|row| row.read_at.elapsed() <= at_most) {
+            return Ok(row);
+        }
+        // Taken before the read: what is remembered is never fresher than it says.
+        let read_at = Instant::now();
+        let read = tokio::time::timeout(self.timeout, vendors::get(&*self.tables, id)).await;
+        let vendor = match read {
+            Ok(vendor) => vendor.map_err(of_tables)?,
+            Err(_) => {
+                return Err(Refusal::new(
+                    Code::Unavailable,
+                    "the vendors' table did not answer in time; try again",
+                ));
+            }
+        };
+        let row = Remembered { read_at, vendor: vendor.map(Arc::new) };
+        let mut rows = self.rows.lock();
+        if rows.len() >= MOST_REMEMBERED {
+            rows.retain(|_, row| row.read_at.elapsed() <= self.remember);
+        }
+        if rows.len() < MOST_REMEMBERED {
+            rows.insert(id.clone(), row.clone());
+        }
+        Ok(row)
+    }
+}
+
+/// The key in an `Authorization` header's value (RFC 6750, section 2.1).
+pub fn bearer(value: &[u8]) -> Option<Key> {
+    let (scheme, token) = std::str::from_utf8(value).ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(())?;
+    Key::parse(token.trim())
+}
+
+fn unauthorized() -> Refusal {
+    Refusal::new(Code::Unauthorized, "send `Authorization: Bearer <key>` with a key of yours that is active")
+}

@@ -1,0 +1,240 @@
+//! The HTTP door.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST /v1/events` | 202 accepted, 200 duplicate, else a problem |
+//! | `POST /v1/events:batch` | 200 with one result an item; 503 only where nothing was taken |
+//! | `GET /v1/events/{ingestId}` | what became of an event of the vendor's own |
+//!
+//! Checks go from cheap to dear: credential, rate, room, head, body, content. Work on an event is a
+//! task of its own, so that a vendor who hangs up does not leave half of it.
+
+mod batch;
+mod body;
+mod connections;
+mod head;
+mod problem;
+mod server;
+mod status;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use contract::envelope::Refusal;
+use contract::{Code, IngestId, Timestamp};
+use ports::Ports;
+use serde_json::{Value, json};
+use stores::vendors::Vendor;
+
+use crate::accept::refused;
+use crate::admission::{Admission, TooFast};
+use crate::directory::{self, Directory};
+use crate::{Acceptor, Options, Outcome, Submission};
+
+use problem::Problem;
+pub use server::serve;
+
+/// What the handlers share.
+pub struct Door {
+    acceptor: Acceptor,
+    directory: Directory,
+    admission: Admission,
+    ports: Ports,
+    options: Options,
+}
+
+impl Door {
+    /// A door on these ports.
+    pub fn new(ports: Ports, options: Options) -> Self {
+        Self {
+            acceptor: Acceptor::new(ports.clone(), options.clone()),
+            directory: Directory::new(Arc::clone(&ports.tables), options.vendor_cache, options.store_timeout),
+            admission: Admission::new(
+                options.default_rate,
+                options.max_in_flight,
+                options.max_in_flight_per_vendor,
+            ),
+            ports,
+            options,
+        }
+    }
+
+    async fn vendor(&self, headers: &HeaderMap) -> Result<Arc<Vendor>, Problem> {
+        let mut credentials = headers.get_all(header::AUTHORIZATION).iter();
+        let key = credentials.next().and_then(|value| directory::bearer(value.as_bytes()));
+        // Of two credentials, neither counts.
+        let key = key.filter(|_| credentials.next().is_none());
+        Ok(self.directory.authenticate(key).await?)
+    }
+
+    fn pace(&self, vendor: &Vendor, events: usize) -> Result<usize, Problem> {
+        self.admission.take(vendor, events).map_err(|TooFast { retry_after }| {
+            refused(vendor, Code::RateLimited);
+            Problem::from(too_fast()).retry_after(retry_after)
+        })
+    }
+
+    async fn one(&self, parts: &Parts, body: &mut Body) -> Result<Outcome, Problem> {
+        let vendor = self.vendor(&parts.headers).await?;
+        self.pace(&vendor, 1)?;
+        let permit = self.admission.enter(&vendor, 1)?;
+        let form = head::form(&parts.headers).inspect_err(|refusal| refused(&vendor, refusal.code))?;
+        let limit = self.options.max_body_bytes;
+        let bytes = body::read(&parts.headers, body, limit, self.options.body_timeout)
+            .await
+            .inspect_err(|refusal| refused(&vendor, refusal.code))?;
+        let submission = Submission { form, bytes, traceparent: head::traceparent(&parts.headers) };
+        let acceptor = self.acceptor.clone();
+        let work = tokio::spawn(async move {
+            let _permit = permit;
+            acceptor.accept(&vendor, submission).await
+        });
+        Ok(work.await.map_err(panicked)??)
+    }
+
+    async fn many(&self, parts: &Parts, body: &mut Body) -> Result<Value, Problem> {
+        let vendor = self.vendor(&parts.headers).await?;
+        let permit = self.admission.enter(&vendor, self.options.batch_weight())?;
+        let kind = head::batch_kind(&parts.headers).inspect_err(|refusal| refused(&vendor, refusal.code))?;
+        let limit = self.options.max_batch_bytes;
+        let bytes = body::read(&parts.headers, body, limit, self.options.body_timeout)
+            .await
+            .inspect_err(|refusal| refused(&vendor, refusal.code))?;
+        let items = batch::split(kind, &bytes, self.options.max_batch_items)
+            .inspect_err(|refusal| refused(&vendor, refusal.code))?;
+        if items.is_empty() {
+            return Ok(json!({"results": []}));
+        }
+        let allowed = self.pace(&vendor, items.len())?;
+        let batch = batch::Batch {
+            acceptor: self.acceptor.clone(),
+            options: self.options.clone(),
+            vendor,
+            form: kind.form(),
+            traceparent: head::traceparent(&parts.headers),
+        };
+        let work = tokio::spawn(async move {
+            let _permit = permit;
+            batch.run(items, allowed).await
+        });
+        let results = work.await.map_err(panicked)?;
+        Ok(batch::answer(results)?)
+    }
+
+    async fn status(&self, parts: &Parts) -> Result<Value, Problem> {
+        let vendor = self.vendor(&parts.headers).await?;
+        self.pace(&vendor, 1)?;
+        let _permit = self.admission.enter(&vendor, 1)?;
+        let id = parts.uri.path().rsplit('/').next().unwrap_or_default();
+        let id = IngestId::parse(id).map_err(|error| Refusal::new(error.code, error.to_string()))?;
+        let look = status::look(&self.ports, &vendor.vendor_id, id);
+        match tokio::time::timeout(self.options.store_timeout, look).await {
+            Ok(found) => Ok(found?),
+            Err(_) => {
+                Err(Refusal::new(Code::Unavailable, "the stores did not answer in time; ask again").into())
+            }
+        }
+    }
+}
+
+/// The routes.
+fn router(door: Arc<Door>) -> Router {
+    Router::new()
+        .route("/v1/events", post(post_event).fallback(only_post))
+        .route("/v1/events:batch", post(post_batch).fallback(only_post))
+        .route("/v1/events/{ingestId}", get(get_event).fallback(only_get))
+        .fallback(nothing_there)
+        .with_state(door)
+}
+
+async fn post_event(State(door): State<Arc<Door>>, request: Request) -> Response {
+    let (parts, mut body) = request.into_parts();
+    match door.one(&parts, &mut body).await.and_then(receipt) {
+        Ok((status, receipt)) => answer(status, &receipt),
+        Err(problem) => refuse(&door, &parts, body, problem).await,
+    }
+}
+
+async fn post_batch(State(door): State<Arc<Door>>, request: Request) -> Response {
+    let (parts, mut body) = request.into_parts();
+    match door.many(&parts, &mut body).await {
+        Ok(results) => answer(StatusCode::OK, &results),
+        Err(problem) => refuse(&door, &parts, body, problem).await,
+    }
+}
+
+async fn get_event(State(door): State<Arc<Door>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    match door.status(&parts).await {
+        Ok(found) => answer(StatusCode::OK, &found),
+        Err(problem) => refuse(&door, &parts, body, problem).await,
+    }
+}
+
+async fn nothing_there() -> Response {
+    Problem::from(Refusal::new(Code::NotFound, "there is nothing at this path")).into_response()
+}
+
+async fn only_post() -> Response {
+    wrong_method("POST")
+}
+
+async fn only_get() -> Response {
+    wrong_method("GET")
+}
+
+fn wrong_method(allowed: &'static str) -> Response {
+    let refusal = Refusal::new(Code::MethodNotAllowed, format!("this path takes {allowed} only"));
+    let mut response = Problem::from(refusal).into_response();
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+async fn refuse(door: &Door, parts: &Parts, mut body: Body, problem: Problem) -> Response {
+    // A client that is still sending would not read the answer, only see the connection break.
+    if !parts.headers.contains_key(header::EXPECT) {
+        body::drain(&mut body).await;
+    }
+    problem.retry_after_default(door.options.retry_after).into_response()
+}
+
+fn answer(status: StatusCode, value: &Value) -> Response {
+    let kind = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    (status, kind, value.to_string()).into_response()
+}
+
+/// The status and body for an outcome; a conflict is a problem.
+fn receipt(outcome: Outcome) -> Result<(StatusCode, Value), Problem> {
+    let body = |id: IngestId, status: &str, at: Timestamp| json!({"ingestId": id, "status": status, "receivedAt": at});
+    match outcome {
+        Outcome::Accepted { ingest_id, received_at } => {
+            Ok((StatusCode::ACCEPTED, body(ingest_id, "ACCEPTED", received_at)))
+        }
+        Outcome::Duplicate { ingest_id, received_at } => {
+            Ok((StatusCode::OK, body(ingest_id, "DUPLICATE", received_at)))
+        }
+        Outcome::Conflict { winner } => {
+            let message = "another payload has this id; the first one stays, send a new id for a new event";
+            let refusal = Refusal::new(Code::Conflict, message);
+            Err(Refusal { ingest_id: Some(winner), ..refusal }.into())
+        }
+    }
+}
+
+fn too_fast() -> Refusal {
+    Refusal::new(Code::RateLimited, "you send faster than your limit; wait and send again")
+}
+
+fn panicked(error: tokio::task::JoinError) -> Problem {
+    tracing::error!("a defect: the work on a request ended without an outcome: {error}");
+    Refusal::new(Code::Internal, "a defect of dvss; nothing is lost, send again").into()
+}
