@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn refuses_what_it_does_not_know() {
         let good = FILES[0].1;
-        assert_eq!(parse(good).expect("shipped").groups, ["dedup"]);
+        assert_eq!(parse(good).expect("shipped").groups, ["dvss.dedup"]);
         for (from, to) in [
             ("partitions: 12", "partitions: 12\n  partition: 12"),
             ("partitions: 12", "partitions: 0"),
