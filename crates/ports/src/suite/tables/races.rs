@@ -124,7 +124,7 @@ fn at_least(least: i64) -> Condition {
 }
 
 /// Runs as many tasks on all threads; their results, in order.
-async fn at_once<F>(count: i64, task: impl Fn(i64) -> F) -> Vec<F::Output>
+pub(crate) async fn at_once<F>(count: i64, task: impl Fn(i64) -> F) -> Vec<F::Output>
 where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
