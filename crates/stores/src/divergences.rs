@@ -257,3 +257,89 @@ pub async fn set_status(
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use embedded::Engine;
+    use embedded::tables::EmbeddedTables;
+    use ports::{Schemas, schemas};
+
+    use super::*;
+
+    struct Registry;
+
+    #[async_trait]
+    impl Schemas for Registry {
+        async fn id(&self, _subject: &str, _schema: &str) -> Result<u32, schemas::Error> {
+            Ok(7)
+        }
+        async fn schema(&self, id: u32) -> Result<Arc<str>, schemas::Error> {
+            Err(schemas::Error::Unknown(id.to_string()))
+        }
+    }
+
+    fn conflict(ours: &str) -> Divergence {
+        Divergence {
+            kind: DivergenceKind::Conflict,
+            vendor_id: VendorId::parse("acme").expect("id"),
+            ingest_id: IngestId::parse("01J0000000ABCDEFGHJKMNPQRS").expect("id"),
+            line: 0,
+            leg: 0,
+            revision: 1,
+            entity: None,
+            occurred_at: Timestamp::parse("2026-03-16T08:35:06Z").expect("instant"),
+            message: "one id, two payloads".to_owned(),
+            ours: ours.to_owned(),
+            theirs: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn one_finding_is_one_row_and_different_ones_stand_beside_each_other() {
+        let tables = EmbeddedTables::new(Engine::in_memory(), &crate::tables::ALL).expect("tables");
+        let codec = Codec::new(Arc::new(Registry));
+        let now = Timestamp::parse("2026-03-16T08:36:00Z").expect("instant");
+        let mut outputs = Vec::new();
+        for ours in ["first", "second", "first", "second", "third"] {
+            outputs.push(record(&tables, &codec, conflict(ours), now).await.expect("recorded"));
+        }
+        assert_eq!((&outputs[0], &outputs[1]), (&outputs[2], &outputs[3]));
+        let vendor = VendorId::parse("acme").expect("id");
+        let (rows, _) = of_vendor(&tables, &vendor, None, 10).await.expect("rows");
+        let rows: Vec<_> =
+            rows.iter().map(|row| (row.divergence.ours.as_str(), row.divergence.revision)).collect();
+        assert_eq!(rows, [("third", 3), ("second", 2), ("first", 1)]);
+        let sk = "2026-03-16T08:35:06.000000000Z#01J0000000ABCDEFGHJKMNPQRS#0000000000#0#CONFLICT#0000000001";
+        assert_eq!(key(&conflict("first")), Key::sorted("acme", sk));
+    }
+
+    #[tokio::test]
+    async fn a_verdict_needs_the_status_that_was_seen() {
+        let tables = EmbeddedTables::new(Engine::in_memory(), &crate::tables::ALL).expect("tables");
+        let codec = Codec::new(Arc::new(Registry));
+        let now = Timestamp::parse("2026-03-16T08:36:00Z").expect("instant");
+        record(&tables, &codec, conflict("first"), now).await.expect("recorded");
+        let key = key(&conflict("first"));
+        let verdict = |from, to| set_status(&tables, &key, from, to, Some("seen"));
+        assert_eq!(verdict(Status::Open, Status::Accepted).await, Ok(true));
+        assert_eq!(verdict(Status::Open, Status::Resolved).await, Ok(false));
+        assert_eq!(verdict(Status::Accepted, Status::Resolved).await, Ok(true));
+        let (rows, _) = by_event(&tables, conflict("first").ingest_id, None).await.expect("rows");
+        assert_eq!((rows[0].status, rows[0].note.as_deref()), (Status::Resolved, Some("seen")));
+        let gone = Key::sorted("acme", "nothing");
+        assert_eq!(set_status(&tables, &gone, Status::Open, Status::Accepted, None).await, Ok(false));
+    }
+
+    #[test]
+    fn kinds_are_written_as_serde_writes_them() {
+        let kinds = "STALE CONFLICT SAME_TIME_DIFFERENT_VALUE NEGATIVE_QUANTITY ANOMALOUS_CHANGE SCHEMA_DRIFT VENDORS_DISAGREE";
+        for name in kinds.split(' ') {
+            let kind = parse_kind(name).expect("a kind");
+            assert_eq!(serde_json::json!(kind), name);
+            assert_eq!(kind_name(kind), name);
+        }
+    }
+}

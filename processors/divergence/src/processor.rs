@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use contract::canonical::{DivergenceKind, Fact, PublicFact};
 use contract::{Code, Fingerprint, topics};
+use ports::Clock;
 use ports::log::RawRecord;
 use ports::tables::{self, MAX_ITEM, Tables, Write};
-use ports::{Clock, Ports};
 use runtime::{Failure, Output, Processor};
 use stores::codec::Codec;
 use stores::effects::{self, Effect, Kind, State};
@@ -73,17 +73,22 @@ impl Input {
 
 /// How one attempt at a fact ended.
 enum Attempt {
-    /// It is known, by this attempt or before it.
-    Known,
+    /// It is known, by this attempt or before it, with these findings by revision.
+    Known(Vec<(u32, DivergenceKind)>),
     /// Others changed what was read.
     Outdated,
 }
 
 impl Divergence {
-    /// The stage on these ports; refused where an option is wrong.
-    pub fn new(ports: &Ports, codec: Arc<Codec>, options: Options) -> Result<Self, Invalid> {
+    /// The stage; refused where an option is wrong.
+    pub fn new(
+        tables: Arc<dyn Tables>,
+        codec: Arc<Codec>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Result<Self, Invalid> {
         options.check()?;
-        Ok(Self { tables: ports.tables.clone(), clock: ports.clock.clone(), codec, options })
+        Ok(Self { tables, clock, codec, options })
     }
 
     pub(crate) fn reader(&self, entity: &str, most: Option<usize>) -> Reader {
@@ -95,8 +100,8 @@ impl Divergence {
     pub(crate) async fn take_in(&self, input: &Input, most: Option<usize>) -> Result<Vec<Output>, Failure> {
         let failed = |error: Error| error.into_failure(&input.fact);
         for _ in 0..DECISIONS {
-            if let Attempt::Known = self.attempt(input, most).await.map_err(failed)? {
-                return self.references(input).await.map_err(failed);
+            if let Attempt::Known(findings) = self.attempt(input, most).await.map_err(failed)? {
+                return Ok(references(input, &findings));
             }
         }
         Err(failed(Error::Contended(input.entity.clone())))
@@ -109,9 +114,12 @@ impl Divergence {
         // The state before every range of facts; the fact's own row is conditional on its revision.
         let (stated, before) =
             tokio::try_join!(effects::state(tables, entity), effects::effect(tables, entity, kind, &at))?;
-        if before.as_ref().is_some_and(|before| before.fact.revision >= fact.revision) {
-            return Ok(Attempt::Known);
-        }
+        let before = match before {
+            Some(before) if before.fact.revision >= fact.revision => {
+                return Ok(Attempt::Known(before.findings));
+            }
+            other => other,
+        };
 
         let version = stated.as_ref().map(|stated| stated.version);
         let state = stated.map(|stated| stated.state).unwrap_or_default();
@@ -145,11 +153,11 @@ impl Divergence {
         }
 
         let token = token(entity, fact, version, &writes);
-        let attempt = self.commit(&token, &writes).await?;
-        if let Attempt::Known = attempt {
-            count(fact, decision.findings.iter().map(|finding| finding.kind));
+        if !self.commit(&token, &writes).await? {
+            return Ok(Attempt::Outdated);
         }
-        Ok(attempt)
+        count(fact, decision.findings.iter().map(|finding| finding.kind));
+        Ok(Attempt::Known(effect.findings))
     }
 
     /// Asks for a decision, reading what it needs.
@@ -176,30 +184,19 @@ impl Divergence {
         }
     }
 
-    async fn commit(&self, token: &str, writes: &[Write]) -> Result<Attempt, Error> {
+    /// Writes it all, or nothing and says false: something is not as it was read.
+    async fn commit(&self, token: &str, writes: &[Write]) -> Result<bool, Error> {
         let mut waits = BACKOFF.into_iter();
         loop {
             let error = match self.tables.transact(token, writes.to_vec()).await {
-                Ok(()) => return Ok(Attempt::Known),
-                Err(tables::Error::Condition(_)) => return Ok(Attempt::Outdated),
+                Ok(()) => return Ok(true),
+                Err(tables::Error::Condition(_)) => return Ok(false),
                 Err(error @ (tables::Error::Conflict | tables::Error::Unavailable(_))) => error,
                 Err(error) => return Err(error.into()),
             };
             let Some(wait) = waits.next() else { return Err(error.into()) };
             tokio::time::sleep(wait).await;
         }
-    }
-
-    /// What a fact emits: its row, and what was found with it at this revision. A function of what is
-    /// stored, so the same whenever the record comes.
-    async fn references(&self, input: &Input) -> Result<Vec<Output>, Error> {
-        let Input { fact, entity, .. } = input;
-        let (kind, at) = (Kind::of(&fact.data), fact.fold_key());
-        let known = effects::effect(self.tables.as_ref(), entity, kind, &at).await?;
-        let findings = known.map(|known| known.findings).unwrap_or_default();
-        let found = findings.iter().filter(|(revision, _)| *revision == fact.revision);
-        let found = found.map(|(_, kind)| divergences::output(&divergences::key_of_fact(fact, *kind)));
-        Ok(std::iter::once(effects::output(entity, kind, &at)).chain(found).collect())
     }
 }
 
@@ -221,6 +218,17 @@ impl Processor for Divergence {
     async fn handle(&self, input: &Input) -> Result<Vec<Output>, Failure> {
         self.take_in(input, Some(self.options.longest_fold)).await
     }
+}
+
+/// What a fact emits: its row, and what was found with it at this revision. A function of what is
+/// stored, so the same whenever the record comes. Also of a lower revision than the row has: its row
+/// may still be pending, and the outbox publishes nothing twice.
+fn references(input: &Input, findings: &[(u32, DivergenceKind)]) -> Vec<Output> {
+    let Input { fact, entity, .. } = input;
+    let row = effects::output(entity, Kind::of(&fact.data), &fact.fold_key());
+    let found = findings.iter().filter(|(revision, _)| *revision == fact.revision);
+    let found = found.map(|(_, kind)| divergences::output(&divergences::key_of_fact(fact, *kind)));
+    std::iter::once(row).chain(found).collect()
 }
 
 fn fits(bytes: usize) -> Result<(), Error> {

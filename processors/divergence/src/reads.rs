@@ -14,6 +14,10 @@ use crate::{Error, find, fold};
 /// Rows of the first page of a search that mostly ends with its first row.
 const FIRST_PAGE: usize = 16;
 
+/// Most facts of one instant that are compared. Where more than these agree, the first that differs
+/// was found when it came, for then all others differed from it.
+const COMPARED: usize = 256;
+
 /// Reads one entity's rows, and counts them.
 pub(crate) struct Reader {
     pub(crate) tables: Arc<dyn Tables>,
@@ -79,11 +83,12 @@ impl Reader {
     async fn same_instant(&mut self, fact: &Fact) -> Result<Option<Fact>, Error> {
         let key = fact.fold_key();
         let range = Range::instant(Kind::of(&fact.data), &key);
-        let mut found = None;
+        let (mut found, mut compared) = (None, 0);
         let mut search = |effect: Effect| {
             let contradicts = effect.fact.fold_key() != key && find::differ(fact, &effect.fact);
             found = contradicts.then_some(effect.fact);
-            contradicts
+            compared += 1;
+            contradicts || compared == COMPARED
         };
         self.each(&range, FIRST_PAGE, &mut search).await?;
         Ok(found)
