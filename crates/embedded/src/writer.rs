@@ -1,7 +1,7 @@
 //! The thread that writes: groups of changes, one commit a group.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use redb::{ReadableTable, WriteTransaction};
@@ -133,11 +133,7 @@ impl Group {
         while let Some(queued) = next {
             group.add(queued);
             let room = group.jobs.len() < MOST_CHANGES && began.elapsed() < MOST_TIME;
-            next = match queue.try_recv() {
-                _ if !room || group.transaction.is_err() => None,
-                Ok(queued) => Some(queued),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-            };
+            next = if room && group.transaction.is_ok() { queue.try_recv().ok() } else { None };
         }
         group
     }

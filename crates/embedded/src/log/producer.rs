@@ -168,8 +168,12 @@ impl Producer for EmbeddedProducer {
     async fn abort(&mut self) -> Result<(), Error> {
         {
             let mut guard = self.shared.transactions.lock();
-            let Some(open) = slot(&mut guard, &self.key)?.open.take() else { return Ok(()) };
-            guard.doomed.insert(open.number);
+            let open = slot(&mut guard, &self.key)?.open.take();
+            guard.doomed.extend(open.map(|open| open.number));
+            // Not empty either where an earlier call decided it and the store refused.
+            if guard.doomed.is_empty() {
+                return Ok(());
+            }
         }
         self.shared.abort_doomed().await.map_err(unavailable)
     }

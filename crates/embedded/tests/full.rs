@@ -1,0 +1,113 @@
+//! The disk is full: writes are refused, nothing is torn, and it goes on when there is room.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use embedded::clock::SystemClock;
+use embedded::log::{EmbeddedLog, LogOptions, TopicSpec};
+use embedded::{Engine, Options};
+use ports::log::{Error, Log, Partition, Record};
+
+const LIMIT: u64 = 6 * 1024 * 1024;
+
+fn record(number: usize) -> Record {
+    let mut value = vec![b'.'; 20_000];
+    value[..8].copy_from_slice(&number.to_be_bytes());
+    Record { topic: "t".into(), partition: Some(0), key: None, value: value.into(), headers: Vec::new() }
+}
+
+fn open(directory: &tempfile::TempDir, max_bytes: Option<u64>) -> EmbeddedLog {
+    let options = Options { max_bytes, ..Options::default() };
+    let engine = Engine::open(directory.path(), options).expect("the store opens");
+    EmbeddedLog::new(engine, Arc::new(SystemClock), LogOptions::default()).expect("the log opens")
+}
+
+async fn numbers(log: &EmbeddedLog, from: i64) -> Vec<(i64, usize)> {
+    let (mut from, mut found) = (from, Vec::new());
+    loop {
+        let (records, next) = log.read(&Partition::new("t", 0), from, 100).await.expect("it reads");
+        if next == from {
+            return found;
+        }
+        let number = |value: &Bytes| usize::from_be_bytes(value[..8].try_into().expect("8 bytes"));
+        found.extend(records.iter().map(|record| (record.offset, number(&record.value))));
+        from = next;
+    }
+}
+
+/// Appends, many at once, until the log is full. Returns what was acknowledged.
+async fn fill(log: &EmbeddedLog, first: usize) -> Vec<(i64, usize)> {
+    let mut acknowledged = Vec::new();
+    for base in (first..first + 10_000).step_by(16) {
+        let appends =
+            (base..base + 16).map(|number| async move { (number, log.append(record(number)).await) });
+        let mut full = false;
+        for (number, appended) in futures::future::join_all(appends).await {
+            match appended {
+                Ok(placed) => acknowledged.push((placed.offset, number)),
+                Err(Error::Full) => full = true,
+                Err(other) => panic!("{other}"),
+            }
+        }
+        if full {
+            return acknowledged;
+        }
+    }
+    panic!("200 MB went into {LIMIT} bytes");
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_tears_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = open(&directory, Some(LIMIT));
+    let topics = [TopicSpec { name: "t".to_owned(), partitions: 1 }];
+    log.apply(&topics, &[("g", &["t"])]).await.expect("a topic is applied");
+    let mut producer = log.producer("p").await.expect("a producer");
+    producer.begin().await.expect("a transaction begins");
+    producer.send(vec![record(1_000_000)]).await.expect("records are placed");
+
+    let acknowledged = fill(&log, 0).await;
+    assert!(acknowledged.len() > 16, "{} records went in", acknowledged.len());
+    let size = std::fs::metadata(directory.path().join("dvss.redb")).expect("a file").len();
+    assert!(size <= LIMIT, "{size}");
+
+    // Full is full, for transactions too, and reading goes on.
+    assert_eq!(log.append(record(9)).await, Err(Error::Full));
+    let error = producer.send(vec![record(1_000_001)]).await.expect_err("it is full");
+    assert_eq!(error, Error::Full);
+    let ends = log.ends("t").await.expect("a topic has ends");
+    assert_eq!(ends[0].stable, 0);
+
+    // Room is made from within: the transaction is aborted, old records are forgotten.
+    let began = Instant::now();
+    // A refusal is remembered for a moment, so the store may need to be asked again.
+    while let Err(error) = producer.abort().await {
+        assert_eq!(error, Error::Full);
+        assert!(began.elapsed() < Duration::from_secs(60), "an abort never fits");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let ends = log.ends("t").await.expect("a topic has ends");
+    assert_eq!(ends[0].stable, ends[0].uncommitted);
+    assert_eq!(numbers(&log, 0).await, acknowledged, "no more and no less than was acknowledged");
+    loop {
+        match log.truncate(&Partition::new("t", 0), acknowledged[acknowledged.len() / 2].0).await {
+            Ok(()) => break,
+            Err(error) => assert_eq!(error, Error::Full),
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "forgetting never fits");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(numbers(&log, 0).await, acknowledged[acknowledged.len() / 2..]);
+    let again = fill(&log, 100_000).await;
+    assert!(!again.is_empty(), "there was room again");
+    let kept = [&acknowledged[acknowledged.len() / 2..], &again[..]].concat();
+    assert_eq!(numbers(&log, 0).await, kept);
+
+    // And from without: a larger disk.
+    drop((producer, log));
+    let log = open(&directory, None);
+    assert_eq!(numbers(&log, 0).await, kept);
+    let placed = log.append(record(77)).await.expect("there is room");
+    assert_eq!(numbers(&log, placed.offset).await, [(placed.offset, 77)]);
+}
