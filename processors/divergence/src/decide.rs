@@ -72,9 +72,15 @@ pub struct Partner {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
     /// This must be read first.
-    Need(Need),
+    Need(Box<Need>),
     /// This sum would have more digits than are kept.
     Overflow(&'static str),
+}
+
+impl From<Need> for Stop {
+    fn from(need: Need) -> Self {
+        Self::Need(Box::new(need))
+    }
 }
 
 /// What becomes of a fact.

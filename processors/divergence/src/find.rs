@@ -87,7 +87,7 @@ fn same_instant<'a>(given: Given<'_>, reads: &'a Reads) -> Result<Option<&'a Fac
     }
     match &reads.same_instant {
         Some(other) => Ok(other.as_ref()),
-        None => Err(Stop::Need(Need::SameInstant)),
+        None => Err(Need::SameInstant.into()),
     }
 }
 
@@ -182,7 +182,7 @@ fn partners<'a>(given: Given<'_>, after: &State, reads: &'a Reads) -> Result<&'a
         // Too long a key is no entity of the other's either: normalize refuses it.
         Entity::Stock { vendor, warehouse, sku, lot, condition }.key().ok()
     });
-    Err(Stop::Need(Need::Partners(keys.collect())))
+    Err(Need::Partners(keys.collect()).into())
 }
 
 fn disagree(given: Given<'_>, after: &State, partners: &[Partner]) -> Option<Finding> {

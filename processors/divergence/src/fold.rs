@@ -198,7 +198,7 @@ fn absolute(before: &State, fact: &Fact, reads: &Reads) -> Result<Moved, Stop> {
         (Some(known), false) => known,
         (None, false) => {
             let wanted = Wanted::Quantities(lost);
-            return Err(Stop::Need(Need::Predecessors { kind: Kind::Absolute, before: key, wanted }));
+            return Err(Need::Predecessors { kind: Kind::Absolute, before: key, wanted }.into());
         }
     };
 
@@ -250,7 +250,7 @@ fn adjustments(before: &State, to: Option<FoldKey>, reads: &Reads) -> Result<Dec
     };
     match &reads.adjustments {
         Some(sum) => Ok(base.plus(sum)),
-        None => Err(Stop::Need(Need::Adjustments(span))),
+        None => Err(Need::Adjustments(span).into()),
     }
 }
 
@@ -278,7 +278,7 @@ fn ordered(before: &State, fact: &Fact, reads: &Reads) -> Result<Moved, Stop> {
         Some(known) => known.order.clone(),
         None if lost => {
             let wanted = Wanted::Order;
-            return Err(Stop::Need(Need::Predecessors { kind: Kind::Order, before: key, wanted }));
+            return Err(Need::Predecessors { kind: Kind::Order, before: key, wanted }.into());
         }
         None => None,
     };

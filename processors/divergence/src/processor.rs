@@ -176,7 +176,7 @@ impl Divergence {
         loop {
             match decide(given, &reads) {
                 Ok(decision) => return Ok((decision, reads)),
-                Err(Stop::Need(need)) => reader.answer(need, fact, &mut reads).await?,
+                Err(Stop::Need(need)) => reader.answer(*need, fact, &mut reads).await?,
                 Err(Stop::Overflow(what)) => {
                     return Err(Error::FoldOverflow { entity: entity.clone(), what });
                 }

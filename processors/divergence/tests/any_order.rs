@@ -169,7 +169,7 @@ impl Model {
             assert!(rounds < 6, "a question was asked twice");
             match decide(given, &reads) {
                 Ok(decision) => break decision,
-                Err(Stop::Need(need)) => self.read += answer(&self.rows, need, fact, &mut reads),
+                Err(Stop::Need(need)) => self.read += answer(&self.rows, *need, fact, &mut reads),
                 Err(Stop::Overflow(what)) => panic!("{what} overflows"),
             }
         };

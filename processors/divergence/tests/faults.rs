@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use contract::canonical::Fact;
 use contract::{Code, topics};
 use divergence::{Input, Options};
 use embedded::tables::{EmbeddedTables, LaggingIndexes};
@@ -22,8 +23,10 @@ struct Faulty {
     lost_answers: AtomicUsize,
     /// So many transactions do not happen.
     lost_calls: AtomicUsize,
-    /// Before this many transactions another instance takes in a fact.
-    intruders: std::sync::Mutex<Vec<contract::canonical::Fact>>,
+    /// Facts that another instance takes in just before a transaction, the last one first.
+    intruders: std::sync::Mutex<Vec<Fact>>,
+    /// Facts that another instance takes in just after a range was read, the last one first.
+    followers: std::sync::Mutex<Vec<Fact>>,
     transactions: AtomicUsize,
 }
 
@@ -34,8 +37,17 @@ impl Faulty {
             lost_answers: AtomicUsize::new(0),
             lost_calls: AtomicUsize::new(0),
             intruders: std::sync::Mutex::default(),
+            followers: std::sync::Mutex::default(),
             transactions: AtomicUsize::new(0),
         })
+    }
+
+    async fn elsewhere(&self, facts: &std::sync::Mutex<Vec<Fact>>) {
+        let fact = facts.lock().expect("no panic under the lock").pop();
+        if let Some(fact) = fact {
+            let other = stage_on(self.tables.clone(), Options::default());
+            take(&other, &fact).await.expect("the other instance");
+        }
     }
 
     fn one_of(counter: &AtomicUsize) -> bool {
@@ -53,11 +65,7 @@ impl Tables for Faulty {
     }
     async fn transact(&self, token: &str, writes: Vec<Write>) -> Result<(), Error> {
         self.transactions.fetch_add(1, Ordering::SeqCst);
-        let intruder = self.intruders.lock().expect("no panic under the lock").pop();
-        if let Some(fact) = intruder {
-            let other = stage_on(self.tables.clone(), Options::default());
-            take(&other, &fact).await.expect("the other instance");
-        }
+        self.elsewhere(&self.intruders).await;
         if Self::one_of(&self.lost_calls) {
             return Err(Error::Unavailable("cut".to_owned()));
         }
@@ -68,7 +76,9 @@ impl Tables for Faulty {
         Ok(())
     }
     async fn query(&self, query: Query) -> Result<Page, Error> {
-        self.tables.query(query).await
+        let page = self.tables.query(query).await;
+        self.elsewhere(&self.followers).await;
+        page
     }
     async fn scan(&self, table: &'static Table, after: Option<Cursor>, limit: usize) -> Result<Page, Error> {
         self.tables.scan(table, after, limit).await
@@ -144,6 +154,18 @@ async fn what_another_instance_wrote_in_between_is_read_again() {
     assert_eq!(on_hand(&tables).await, "on hand 14 (10 +4)");
     assert_eq!(faulty.transactions.load(Ordering::SeqCst), 3, "the intruders did not come");
     assert_eq!(take(&stage, &fact("a @10 onHand=10")).await.expect("a repeat"), outputs);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_while_facts_were_read_is_not_overlooked() {
+    let tables = tables();
+    let faulty = Faulty::new(&tables);
+    let stage = stage_on(faulty.clone(), Options::default());
+    take(&stage, &fact("a @20 +5")).await.expect("taken in");
+    faulty.followers.lock().expect("no panic under the lock").push(fact("b @30 +2"));
+    take(&stage, &fact("c @10 onHand=10")).await.expect("taken in");
+    assert!(faulty.followers.lock().expect("no panic under the lock").is_empty(), "nothing was read");
+    assert_eq!(on_hand(&tables).await, "on hand 17 (10 +7)");
 }
 
 #[tokio::test(start_paused = true)]
