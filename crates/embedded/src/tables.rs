@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use ports::Tables;
 use ports::tables::{Change, Cursor, Error, Item, Key, Page, Query, Table, Write};
+use ports::{Clock, Tables};
 use redb::TableError;
 use tokio::task::coop::consume_budget;
 
+use crate::clock::SystemClock;
 use crate::{Durability, Engine, StoreError};
 use change::Prepared;
 use tokens::Tokens;
@@ -35,6 +36,7 @@ pub struct EmbeddedTables {
     engine: Engine,
     trees: Arc<[Tree]>,
     tokens: Arc<Mutex<Tokens>>,
+    clock: Arc<dyn Clock>,
 }
 
 impl EmbeddedTables {
@@ -59,7 +61,12 @@ impl EmbeddedTables {
             let Ok(()) = made?;
         }
         let tokens = engine.read(Tokens::load)?;
-        Ok(Self { engine, trees, tokens: Arc::new(Mutex::new(tokens)) })
+        Ok(Self { engine, trees, tokens: Arc::new(Mutex::new(tokens)), clock: Arc::new(SystemClock) })
+    }
+
+    /// Takes the time, by which tokens are forgotten, from `clock` instead of the machine's.
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
     }
 
     fn tree(&self, table: &Table) -> Result<usize, Error> {
@@ -99,8 +106,9 @@ impl Tables for EmbeddedTables {
         change::check_rows_differ(&writes)?;
         let print = tokens::Print::of(token, &writes);
         let (trees, tokens) = (Arc::clone(&self.trees), Arc::clone(&self.tokens));
+        let now = u64::try_from(self.clock.now().as_millis()).unwrap_or(0);
         let change = move |transaction: &_| {
-            change::transact(transaction, &trees, &mut tokens.lock(), &print, tokens::now(), writes)
+            change::transact(transaction, &trees, &mut tokens.lock(), &print, now, writes)
         };
         self.engine.write(Durability::Immediate, change).await.map_err(of_store)?
     }

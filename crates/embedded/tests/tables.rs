@@ -1,7 +1,10 @@
 //! The contract of tables, on disk, in memory and with lagging indexes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use contract::Timestamp;
+use embedded::clock::TokioClock;
 use embedded::tables::{EmbeddedTables, LaggingIndexes};
 use embedded::{Engine, Options};
 use ports::suite::tables::{ALL, PLAIN, SORTED};
@@ -54,7 +57,7 @@ fn put(number: i64) -> Write {
 }
 
 async fn count(tables: &dyn Tables, query: Query) -> usize {
-    tables.query(query).await.unwrap().rows.len()
+    tables.query(query).await.expect("a page").rows.len()
 }
 
 #[tokio::test]
@@ -133,6 +136,23 @@ async fn a_lagging_index_lags_and_catches_up() {
         seen.push(count(&tables, index()).await);
     }
     assert_eq!(seen, [3, 4, 5, 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_kept_for_ten_minutes() {
+    let start = Timestamp::parse("2026-03-16T08:35:06Z").unwrap();
+    let tables =
+        EmbeddedTables::new(Engine::in_memory(), &ALL).unwrap().with_clock(Arc::new(TokioClock::new(start)));
+    let add = || vec![Write::edit(&PLAIN, Key::of("n"), vec![Edit::Add("n", 1)], Condition::Always)];
+    let counted = async || get_one(&tables, &PLAIN, Key::of("n")).await.unwrap().unwrap()["n"].as_i64();
+    tables.transact("token", add()).await.unwrap();
+    tokio::time::advance(Duration::from_secs(600)).await;
+    tables.transact("token", add()).await.unwrap();
+    assert_eq!(counted().await, Some(1));
+    tokio::time::advance(Duration::from_secs(120)).await;
+    tables.transact("another token", add()).await.unwrap();
+    tables.transact("token", add()).await.unwrap();
+    assert_eq!(counted().await, Some(3), "tokens are not kept for ever");
 }
 
 #[tokio::test]

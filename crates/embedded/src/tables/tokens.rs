@@ -5,7 +5,7 @@
 //! is the log's row, which lies in the same transaction as the writes.
 
 use std::collections::HashMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ports::tables::{Condition, Edit};
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
@@ -52,11 +52,6 @@ pub(super) struct Tokens {
 pub(super) struct Log<'a, 'txn> {
     tokens: &'a mut Tokens,
     entries: redb::Table<'txn, u64, &'static [u8; 40]>,
-}
-
-/// Milliseconds since the epoch, by the machine's clock: nothing but forgetting depends on it.
-pub(super) fn now() -> u64 {
-    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// Opens the log, to see whether it is there.
