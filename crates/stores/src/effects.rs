@@ -2,7 +2,8 @@
 //!
 //! An effect row is one fact as it is now known: key entity, then `<kind>#<fold key>`, kind being `A`
 //! (absolute stock), `D` (adjustment) or `O` (order). A fact that was taken back leaves its row, marked
-//! retracted. Every effect row is an outbox row too; its publication's revision is the fact's.
+//! retracted. Every effect row is an outbox row too; its publication's revision is the fact's. Rows
+//! `W#…` are facts that are too much to fold and wait for an operator; they are no effect rows.
 //!
 //! A state row (key entity) is a function of the entity's effect rows; divergence alone says which one.
 //! Whoever writes an effect row raises the state's version in the same transaction: so whoever reads
@@ -19,6 +20,8 @@ use crate::divergences::{kind_name, parse_kind};
 use crate::outbox::{self, Publication, RowRef};
 use crate::tables::{BY_EVENT, CANONICAL_STATE, EFFECTS};
 
+/// What the sort keys of waiting facts start with.
+const WAITING: &str = "W#";
 /// Sorts behind every fold key.
 const LAST: char = '\u{10ffff}';
 
@@ -367,6 +370,50 @@ pub async fn history(
     merged.truncate(limit);
     let next = merged.last().filter(|_| more).map(|(place, _)| place.clone());
     Ok((merged.into_iter().map(|(_, effect)| effect).collect(), next))
+}
+
+/// Leaves a fact beside its entity's facts, where no fold sees it: [`waiting`] finds it. `line` is the
+/// fact's JSON. A fact that waits at this revision or a higher one is left alone.
+pub async fn wait(tables: &dyn Tables, entity: &str, fact: &Fact, line: &str) -> Result<(), Error> {
+    let revision = i64::from(fact.revision);
+    let item = Item::from([
+        ("fact".to_owned(), Attr::S(line.to_owned())),
+        ("revision".to_owned(), Attr::N(revision)),
+    ]);
+    let condition = Condition::Any(vec![Condition::Absent, Condition::Below("revision", revision)]);
+    match tables.write(Write::put(&EFFECTS, waiting_key(entity, fact), item, condition)).await {
+        Err(Error::Condition(_)) => Ok(()),
+        other => other,
+    }
+}
+
+/// One page of the facts that wait beside an entity's, as lines of JSON.
+pub async fn waiting(
+    tables: &dyn Tables,
+    entity: &str,
+    after: Option<Cursor>,
+) -> Result<(Vec<String>, Option<Cursor>), Error> {
+    let query = Query { limit: 100, after, ..Query::of(&EFFECTS, entity).prefix(WAITING) };
+    let page = tables.query(query).await?;
+    let line = |row: &Row| {
+        let line = row.item.get("fact").and_then(Attr::as_str).map(str::to_owned);
+        line.ok_or_else(|| Error::Invalid(format!("waiting row {:?}: no `fact`", row.key)))
+    };
+    Ok((page.rows.iter().map(line).collect::<Result<_, _>>()?, page.next))
+}
+
+/// Removes a fact that waited at this revision: it has its effect row now, or shall not have one.
+pub async fn wait_no_more(tables: &dyn Tables, entity: &str, fact: &Fact) -> Result<(), Error> {
+    let (table, key) = (&EFFECTS, waiting_key(entity, fact));
+    let condition = Condition::Equals("revision", Attr::N(i64::from(fact.revision)));
+    match tables.write(Write { table, key, condition, change: Change::Delete }).await {
+        Err(Error::Condition(_)) => Ok(()),
+        other => other,
+    }
+}
+
+fn waiting_key(entity: &str, fact: &Fact) -> Key {
+    Key::sorted(entity, format!("{WAITING}{}", sort_key(Kind::of(&fact.data), &fact.fold_key())))
 }
 
 /// One page of one event's effect rows. The index may lag behind the table.

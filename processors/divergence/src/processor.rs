@@ -9,7 +9,7 @@ use contract::{Code, Fingerprint, topics};
 use ports::Clock;
 use ports::log::RawRecord;
 use ports::tables::{self, MAX_ITEM, Tables, Write};
-use runtime::{Failure, Output, Processor};
+use runtime::{Failure, Output, Poison, Processor};
 use stores::codec::Codec;
 use stores::effects::{self, Effect, Kind, State};
 use stores::{divergences, tables as names};
@@ -216,7 +216,13 @@ impl Processor for Divergence {
     }
 
     async fn handle(&self, input: &Input) -> Result<Vec<Output>, Failure> {
-        self.take_in(input, Some(self.options.longest_fold)).await
+        let taken_in = self.take_in(input, Some(self.options.longest_fold)).await;
+        if let Err(Failure::Poison(Poison { code: Code::FoldTooLong, .. })) = &taken_in {
+            // Durably, before it is parked: `recompute` needs the fact, not only its coordinates.
+            let waits = effects::wait(self.tables.as_ref(), &input.entity, &input.fact, &input.line).await;
+            waits.map_err(|error| Error::from(error).into_failure(&input.fact))?;
+        }
+        taken_in
     }
 }
 

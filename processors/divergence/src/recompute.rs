@@ -8,6 +8,7 @@ use contract::canonical::FoldKey;
 use ports::tables::{self, Tables};
 use runtime::Failure;
 use stores::effects::{self, Effect, Kind, Range, State, Winner};
+use stores::failure;
 
 use crate::error::Error;
 use crate::fold::{self, Field};
@@ -20,7 +21,7 @@ const ATTEMPTS: usize = 8;
 /// What a recomputation found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recomputed {
-    /// Parked facts that were taken in first.
+    /// Waiting facts that were taken in first.
     pub taken_in: usize,
     /// Rows that were folded.
     pub rows: usize,
@@ -31,22 +32,38 @@ pub struct Recomputed {
 }
 
 impl Divergence {
-    /// Takes in `parked` facts of `entity` without the bound of a fold, in order, then folds all of the
-    /// entity's facts and writes the state where it differs.
+    /// Takes in the entity's waiting facts (those that were quarantined as `fold-too-long`) without the
+    /// bound of a fold, then folds all of its facts and writes the state where it differs.
     ///
-    /// The parked facts are those that lie in quarantine as `fold-too-long`. Release them afterwards:
-    /// the stage then knows them and emits what they publish.
-    pub async fn recompute(&self, entity: &str, parked: &[Input]) -> Result<Recomputed, Failure> {
-        for input in parked.iter().filter(|input| input.entity == entity) {
-            self.take_in(input, None).await?;
-        }
-        let taken_in = parked.iter().filter(|input| input.entity == entity).count();
+    /// Release the quarantined records afterwards: the stage then knows them and emits what they
+    /// publish. Failures are those of the stage; what was taken in before one stays.
+    pub async fn recompute(&self, entity: &str) -> Result<Recomputed, Failure> {
+        let taken_in = self.take_in_waiting(entity).await?;
         let mut reader = self.reader(entity, None);
         let folded = recompute(&mut reader, self.clock.now()).await.map_err(|error| match error {
-            Error::Tables(error) => stores::failure::of_tables(&error),
+            Error::Tables(error) => failure::of_tables(&error),
             other => Failure::Transient(other.to_string()),
         })?;
         Ok(Recomputed { taken_in, ..folded })
+    }
+
+    async fn take_in_waiting(&self, entity: &str) -> Result<usize, Failure> {
+        let tables = self.tables.as_ref();
+        let of_tables = |error| failure::of_tables(&error);
+        let (mut taken_in, mut after) = (0, None);
+        loop {
+            let (lines, next) = effects::waiting(tables, entity, after).await.map_err(of_tables)?;
+            for line in lines {
+                let input = Input::read(line.as_bytes())?;
+                self.take_in(&input, None).await?;
+                effects::wait_no_more(tables, entity, &input.fact).await.map_err(of_tables)?;
+                taken_in += 1;
+            }
+            after = next;
+            if after.is_none() {
+                return Ok(taken_in);
+            }
+        }
     }
 }
 

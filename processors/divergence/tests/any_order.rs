@@ -285,7 +285,7 @@ proptest! {
             }
             assert_eq!(effects::state(&*tables, ENTITY).await.expect("tables"), Some(known.clone()));
 
-            let recomputed = stage.recompute(ENTITY, &[]).await.expect("recomputed");
+            let recomputed = stage.recompute(ENTITY).await.expect("recomputed");
             assert_eq!((recomputed.state, recomputed.changed), (known.state, false));
 
             // The history holds every place once, in fold order, however it is paged.

@@ -14,7 +14,7 @@ use ports::Tables;
 use ports::tables::{Cursor, Error, Item, Key, Page, Query, Table, Write};
 use runtime::{Failure, Processor};
 use stores::effects::{self, Kind};
-use support::{ENTITY, fact, input, record, shown, stage_on, tables, take};
+use support::{ENTITY, fact, record, shown, stage_on, tables, take};
 
 /// Tables whose transactions go wrong in chosen ways; everything else is the real thing.
 struct Faulty {
@@ -207,12 +207,21 @@ async fn too_long_a_fold_is_poison_until_it_is_recomputed() {
     assert!(message.contains(&format!("dvss recompute {ENTITY}")), "{message}");
     assert_eq!(on_hand(&tables).await, "on hand ? (+30)", "poison left a trace");
 
-    let recomputed = stage.recompute(ENTITY, &[input(&late)]).await.expect("recomputed");
+    // A correction of it is too long, too; the older revision comes once more behind it.
+    let corrected = fact("a @50 r2 onHand=2000");
+    assert_eq!(poison(take(&stage, &corrected).await.expect_err("30 rows")).0, Code::FoldTooLong);
+    assert_eq!(poison(take(&stage, &late).await.expect_err("30 rows")).0, Code::FoldTooLong);
+
+    let recomputed = stage.recompute(ENTITY).await.expect("recomputed");
     assert_eq!((recomputed.taken_in, recomputed.rows, recomputed.changed), (1, 31, false));
-    assert_eq!(shown(&recomputed.state), "on hand 1030 (1000 +30)");
-    assert_eq!(on_hand(&tables).await, "on hand 1030 (1000 +30)");
-    let outputs = take(&stage, &late).await.expect("released from quarantine, it is known");
-    assert_eq!(&*outputs[0].record.topic, topics::OUTBOX);
+    assert_eq!(shown(&recomputed.state), "on hand 2030 (2000 +30)");
+    assert_eq!(on_hand(&tables).await, "on hand 2030 (2000 +30)");
+    for released in [&late, &corrected] {
+        let outputs = take(&stage, released).await.expect("released from quarantine, it is known");
+        assert_eq!(&*outputs[0].record.topic, topics::OUTBOX);
+    }
+    let again = stage.recompute(ENTITY).await.expect("recomputed");
+    assert_eq!((again.taken_in, again.rows, again.changed), (0, 31, false));
 }
 
 #[tokio::test]
@@ -228,13 +237,13 @@ async fn recompute_mends_a_state_that_does_not_fit_its_facts() {
     let now = support::instant(support::START);
     let wrong = effects::write_state(ENTITY, &effects::State::default(), Some(known.version), now);
     tables.write(wrong).await.expect("the damage");
-    let recomputed = stage.recompute(ENTITY, &[]).await.expect("recomputed");
+    let recomputed = stage.recompute(ENTITY).await.expect("recomputed");
     assert!(recomputed.changed);
     let mended = effects::state(&*tables, ENTITY).await.expect("tables").expect("a state");
     assert_eq!(mended.state, known.state);
     assert_eq!(mended.version, known.version + 2);
 
-    let nothing = stage.recompute("acme|w1|unheard-of||", &[]).await.expect("nothing to do");
+    let nothing = stage.recompute("acme|w1|unheard-of||").await.expect("nothing to do");
     assert_eq!((nothing.rows, nothing.changed), (0, false));
     assert_eq!(effects::state(&*tables, "acme|w1|unheard-of||").await, Ok(None));
 }

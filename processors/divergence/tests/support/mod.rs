@@ -8,7 +8,7 @@ use contract::canonical::{
     Data, Fact, InventoryAdjusted, InventoryUpdated, Item, OrderStatus, OrderUpdated, RawRef, SCHEMA_VERSION,
 };
 use contract::{Decimal, ExternalEventId, IngestId, Timestamp, VendorId};
-use divergence::{Divergence, Input, Options};
+use divergence::{Divergence, Options};
 use embedded::Engine;
 use embedded::clock::TokioClock;
 use embedded::tables::EmbeddedTables;
@@ -67,10 +67,6 @@ pub fn record(fact: &Fact) -> RawRecord {
         value: serde_json::to_vec(fact).expect("json").into(),
         headers: Vec::new(),
     }
-}
-
-pub fn input(fact: &Fact) -> Input {
-    Input::read(&record(fact).value).expect("a fact")
 }
 
 pub fn instant(text: &str) -> Timestamp {
