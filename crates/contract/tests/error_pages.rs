@@ -25,7 +25,7 @@ fn every_code_has_a_page_and_every_page_a_code() {
 fn every_page_says_what_a_reader_needs() {
     let index = std::fs::read_to_string(folder().join("README.md")).expect("the index");
     for code in Code::ALL {
-        let page = std::fs::read_to_string(folder().join(format!("{code}.md"))).expect(code.as_str());
+        let page = std::fs::read_to_string(folder().join(format!("{code}.md"))).expect("a page");
         let stated = format!("Code `{code}`, HTTP status {}.", code.http_status());
         for part in
             [stated.as_str(), "**What it means.**", "**Cause.**", "**What to do.**", "**Common mistakes**"]
