@@ -1,0 +1,34 @@
+//! Why the outbox cannot go on.
+
+use contract::Code;
+use ports::{log, tables};
+use runtime::Failure;
+use stores::failure;
+
+/// Why the outbox cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A row or its coordinates.
+    #[error(transparent)]
+    Tables(#[from] tables::Error),
+    /// Receipts or positions.
+    #[error(transparent)]
+    Log(#[from] log::Error),
+    /// A record that is not a reference, or refers to nothing.
+    #[error("{0}")]
+    Broken(String),
+    /// Not now.
+    #[error("{0}")]
+    Later(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Tables(error) => failure::of_tables(&error),
+            Error::Log(error) => failure::of_log(&error),
+            Error::Broken(message) => Self::Fatal { code: Code::RecordInvalid, message },
+            Error::Later(message) => Self::Transient(message),
+        }
+    }
+}

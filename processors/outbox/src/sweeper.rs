@@ -1,0 +1,84 @@
+//! The sweeper: rows that were left pending, for example by a crash between a stage's write and its
+//! commit, are referred to again. To `dvss.outbox`, never to a public topic.
+
+use contract::{Timestamp, topics};
+use ports::Ports;
+use ports::log::Partition;
+use ports::tables::{Query, get_one};
+use runtime::Processor as _;
+use stores::outbox::{self, PENDING_SHARDS, RowRef, shard_name};
+use stores::tables::{DIVERGENCE, EFFECTS, PENDING, QUARANTINE};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Error;
+use crate::{Options, Outbox};
+
+/// Rows of one page.
+const PAGE: usize = 500;
+
+/// Sweeps every so often, until `stop`.
+pub async fn run(ports: &Ports, options: &Options, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(options.sweep_interval) => {}
+        }
+        match sweep(ports, options).await {
+            Ok(0) => {}
+            Ok(count) => tracing::warn!(count, "rows were left pending and are referred to again"),
+            Err(error) => tracing::warn!(%error, "the sweep failed; the next one goes on"),
+        }
+    }
+}
+
+/// Refers once more to every row that is pending for longer than references take, and returns how many.
+///
+/// # Errors
+/// Whatever the tables or the log answer; rows that were referred to twice are published once.
+pub async fn sweep(ports: &Ports, options: &Options) -> Result<u64, Error> {
+    let horizon = horizon(ports, options).await?.sortable();
+    let mut count = 0;
+    for table in [&EFFECTS, &DIVERGENCE, &QUARANTINE] {
+        for shard in 0..PENDING_SHARDS {
+            let mut query = Query {
+                to: Some(horizon.clone()),
+                limit: PAGE,
+                ..Query::over(table, PENDING.name, shard_name(shard))
+            };
+            loop {
+                let page = ports.tables.query(query.clone()).await?;
+                for row in page.rows {
+                    // The index may lag: the row itself says whether it still waits.
+                    let item = get_one(&*ports.tables, table, row.key.clone()).await?;
+                    let state = item.as_ref().and_then(outbox::state);
+                    if let Some(state) = state.filter(|state| state.coordinates.is_none()) {
+                        let output = RowRef::new(table, &row.key).output(&state.publication.key);
+                        ports.log.append(output.record).await?;
+                        count += 1;
+                    }
+                }
+                match page.next {
+                    Some(next) => query.after = Some(next),
+                    None => break,
+                }
+            }
+        }
+    }
+    Ok(count)
+}
+
+/// Rows pending since before this moment have no reference on its way: older than the oldest record
+/// that the outbox has not read, and than the minimum age.
+async fn horizon(ports: &Ports, options: &Options) -> Result<Timestamp, Error> {
+    let now = ports.clock.now();
+    let age = i128::try_from(options.sweep_min_age.as_nanos()).unwrap_or(i128::MAX);
+    let mut horizon = Timestamp::from_nanos(now.as_nanos().saturating_sub(age)).unwrap_or(now);
+    let committed = ports.log.committed(Outbox::NAME, topics::OUTBOX).await?;
+    for (index, committed) in (0..).zip(committed) {
+        let partition = Partition::new(topics::OUTBOX, index);
+        let (oldest, _) = ports.log.read(&partition, committed.unwrap_or(0), 1).await?;
+        let oldest = oldest.first().and_then(|record| Timestamp::from_millis(record.timestamp));
+        horizon = oldest.map_or(horizon, |oldest| oldest.min(horizon));
+    }
+    Ok(horizon)
+}
