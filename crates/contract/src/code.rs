@@ -125,6 +125,8 @@ codes! {
     FoldOverflow = "fold-overflow", 422;
     /// The payload no longer fits what a stage may write.
     RecordTooLarge = "record-too-large", 422;
+    /// Not tried: its vendor has too much in quarantine at this stage.
+    OverBudget = "over-budget", 422;
 
     // Operators.
     /// The mapping document has a mistake.

@@ -12,8 +12,28 @@
 //! poison and quarantine has it durably. Transient failures never become poison. Whatever fails
 //! uncommitted comes again, and [`Processor::handle`] answers it with the same bytes.
 
+//!
+//! A panic of a stage is a defect that may have left anything behind in memory: it is fatal, like
+//! whatever else going on after would do harm. Dropping the loop's future is a crash.
+
+mod batch;
+pub mod duration;
+mod error;
+mod lag;
+pub mod metrics;
+mod options;
 mod processor;
 mod quarantine;
+mod service;
+mod settle;
+mod status;
+mod transaction;
+mod turn;
 
+pub use error::Fatal;
+pub use lag::{Lag, lag};
+pub use options::{Backoff, Options};
 pub use processor::{Failure, Output, Placed, Poison, Processor};
 pub use quarantine::Quarantine;
+pub use service::Service;
+pub use status::{Handle, Status};
