@@ -1,0 +1,104 @@
+//! The effective mappings, compiled, kept while the counter of activations stands still.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use contract::{Code, EventType, Fingerprint, VendorId};
+use mapping::Mapping;
+use parking_lot::Mutex;
+use ports::Tables;
+use stores::mappings;
+
+use crate::{Error, Refusal};
+
+/// A mapping that is effective for a vendor's event type.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The mapping.
+    pub mapping: Arc<Mapping>,
+    /// Which document it is.
+    pub id: mappings::Id,
+    /// Under which activation.
+    pub activation: u64,
+}
+
+/// Looks up mappings. One strong read an event asks whether anything changed; only then are the
+/// documents read again.
+pub struct Catalog {
+    tables: Arc<dyn Tables>,
+    capacity: usize,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// What follows was effective at this count, and is while it stands.
+    counter: u64,
+    effective: HashMap<(VendorId, EventType), Arc<Compiled>>,
+    /// Compiled documents by the hash of their text, so that a change elsewhere compiles nothing again.
+    compiled: HashMap<Fingerprint, Arc<Mapping>>,
+}
+
+impl Catalog {
+    /// Keeps at most `capacity` mappings.
+    pub fn new(tables: Arc<dyn Tables>, capacity: usize) -> Self {
+        Self { tables, capacity, kept: Mutex::default() }
+    }
+
+    /// The mapping that is effective now for a vendor's event type; `None` where none is.
+    pub async fn effective(
+        &self,
+        vendor: &VendorId,
+        event_type: &EventType,
+    ) -> Result<Option<Arc<Compiled>>, Error> {
+        let counter = mappings::counter(&*self.tables).await?;
+        let key = (vendor.clone(), event_type.clone());
+        if let Some(known) = self.known(counter, &key) {
+            return Ok(Some(known));
+        }
+        let (counter, found) = mappings::effective(&*self.tables, vendor, event_type).await?;
+        // That there is none is not kept: event types are the vendors' words, and have no bound.
+        let Some(found) = found else { return Ok(None) };
+        let mapping = self.compile(&found.row)?;
+        let compiled = Arc::new(Compiled { mapping, id: found.row.id, activation: found.activation });
+        self.keep(counter, key, &compiled);
+        Ok(Some(compiled))
+    }
+
+    /// What is kept, unless the counter has grown beyond it. What was kept at a later count than the
+    /// caller read is newer, and right.
+    fn known(&self, counter: u64, key: &(VendorId, EventType)) -> Option<Arc<Compiled>> {
+        let kept = self.kept.lock();
+        if counter > kept.counter { None } else { kept.effective.get(key).cloned() }
+    }
+
+    fn keep(&self, counter: u64, key: (VendorId, EventType), compiled: &Arc<Compiled>) {
+        let mut kept = self.kept.lock();
+        if counter < kept.counter {
+            return;
+        }
+        if counter > kept.counter || kept.effective.len() >= self.capacity {
+            kept.effective.clear();
+        }
+        kept.counter = counter;
+        kept.effective.insert(key, Arc::clone(compiled));
+    }
+
+    fn compile(&self, row: &mappings::Row) -> Result<Arc<Mapping>, Refusal> {
+        let hash = Fingerprint::of_bytes(row.text.as_bytes());
+        if let Some(known) = self.kept.lock().compiled.get(&hash) {
+            return Ok(Arc::clone(known));
+        }
+        let mapping = Mapping::parse(&row.text).map_err(|error| {
+            let message = format!("the active mapping {} does not compile: {error}", row.id);
+            Refusal::new(Code::MappingInvalid, message)
+        })?;
+        let mapping = Arc::new(mapping);
+        let mut kept = self.kept.lock();
+        if kept.compiled.len() >= self.capacity {
+            kept.compiled.clear();
+        }
+        kept.compiled.insert(hash, Arc::clone(&mapping));
+        Ok(mapping)
+    }
+}

@@ -1,0 +1,100 @@
+//! From what a mapping gives to facts that every later store can keep; pure.
+
+use contract::canonical::{Data, Fact, SCHEMA_VERSION};
+use contract::entity::TooLong;
+use contract::event::Event;
+use contract::{Code, Decimal, Timestamp};
+use mapping::{Mapped, MappedFact};
+
+use crate::{Options, Refusal};
+
+/// Most pointers of unknown members that an event reports.
+pub const MAX_DRIFT: usize = 100;
+/// Highest leg: it is one digit of a fact's key, and digits sort.
+const MAX_LEG: u8 = 9;
+/// What accept holds against an envelope's `occurredAt`, too.
+const EARLIEST: &str = "2000-01-01T00:00:00Z";
+
+/// The facts of an event, at revision 1, in the order of line and leg; or why one of them cannot be
+/// kept.
+pub fn facts(event: &Event, mapped: Mapped, options: &Options) -> Result<Vec<Fact>, Refusal> {
+    let base = event.draft.mode.payload_pointer();
+    let mut drift: Vec<String> =
+        mapped.drift.iter().take(MAX_DRIFT).map(|pointer| format!("{base}{pointer}")).collect();
+    let latest = event.received_at.plus(options.max_ahead);
+    let mut facts = Vec::with_capacity(mapped.facts.len());
+    for fact in mapped.facts {
+        let fact = fact_of(event, fact, std::mem::take(&mut drift));
+        check(&fact, latest, options.max_fact_bytes).map_err(|refusal| about(&fact, base, refusal))?;
+        facts.push(fact);
+    }
+    Ok(facts)
+}
+
+fn fact_of(event: &Event, mapped: MappedFact, drift: Vec<String>) -> Fact {
+    let MappedFact { line, leg, occurred_at, data } = mapped;
+    Fact {
+        ingest_id: event.draft.ingest_id,
+        line,
+        leg,
+        revision: 1,
+        vendor_id: event.draft.vendor_id.clone(),
+        external_event_id: event.draft.external_event_id.clone(),
+        data,
+        schema_version: SCHEMA_VERSION.to_owned(),
+        occurred_at: occurred_at.unwrap_or(event.draft.occurred_at),
+        raw_ref: event.raw_ref.clone(),
+        retracted: false,
+        drift,
+    }
+}
+
+fn check(fact: &Fact, latest: Timestamp, most: usize) -> Result<(), Refusal> {
+    fact.entity_key().map_err(|error| Refusal::new(TooLong::CODE, error.to_string()))?;
+    if fact.leg > MAX_LEG {
+        let message = format!("one element gives more than {} facts", u32::from(MAX_LEG) + 1);
+        return Err(Refusal::new(Code::MappingTooManyFacts, message));
+    }
+    let earliest = Timestamp::parse(EARLIEST).expect("a constant in RFC 3339");
+    if !(earliest..=latest).contains(&fact.occurred_at) {
+        let message = format!("occurredAt {} lies outside of {earliest} to {latest}", fact.occurred_at);
+        return Err(Refusal::new(Code::OccurredAtOutOfRange, message));
+    }
+    if decimals(&fact.data).into_iter().any(|number| !number.within_bounds()) {
+        let message = "a number of more than 28 digits cannot be kept exactly";
+        return Err(Refusal::new(Code::MappingFieldInvalid, message));
+    }
+    let bytes = serde_json::to_vec(fact).map_or(usize::MAX, |json| json.len());
+    if bytes > most {
+        let message = format!("a fact of {bytes} bytes; at most {most} are taken");
+        return Err(Refusal::new(Code::RecordTooLarge, message));
+    }
+    Ok(())
+}
+
+fn decimals(data: &Data) -> Vec<&Decimal> {
+    match data {
+        Data::InventoryUpdated(data) => {
+            let quantities = [
+                &data.quantity_on_hand,
+                &data.quantity_available,
+                &data.quantity_reserved,
+                &data.quantity_incoming,
+            ];
+            quantities.into_iter().flatten().collect()
+        }
+        Data::InventoryAdjusted(data) => vec![&data.delta],
+        Data::InventoryReceived(data) => vec![&data.delta],
+        Data::OrderUpdated(data) => {
+            let lines = data.lines.iter().flat_map(|line| line.quantity.iter().chain(&line.unit_price));
+            data.total.iter().chain(lines).collect()
+        }
+    }
+}
+
+/// The refusal, naming the fact. The mapping alone knows which member it came from, so the pointer is
+/// the payload.
+fn about(fact: &Fact, base: &str, refusal: Refusal) -> Refusal {
+    let message = format!("line {}: {}", fact.line, refusal.message);
+    Refusal { message, pointer: Some(base.to_owned()), ..refusal }
+}
