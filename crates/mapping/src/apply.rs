@@ -345,10 +345,9 @@ impl Reader<'_> {
         let status = self.read("status", Source::status)?;
         let mut vendor_status = self.text("vendorStatus")?;
         // The vendor's own word stays beside its translation, unless the document says another.
-        if let (None, Some(source)) = (self.fields.get("vendorStatus"), self.fields.get("status")) {
-            if source.has_words() {
-                vendor_status = source.word(self.scope, self.left)?;
-            }
+        let translated = self.fields.get("status").filter(|source| source.has_words());
+        if let (None, Some(source)) = (self.fields.get("vendorStatus"), translated) {
+            vendor_status = source.word(self.scope, self.left)?;
         }
         Ok(OrderUpdated {
             order_id: self.needed("orderId", order_id)?,

@@ -413,3 +413,7 @@ fn step(part: &Part<Term<&str>>) -> Option<Step> {
         Part::Index(_) => None,
     }
 }
+
+#[cfg(test)]
+#[path = "expr_tests.rs"]
+mod tests;

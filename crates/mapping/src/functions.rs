@@ -332,3 +332,8 @@ pub fn similar(name: &str, arguments: usize) -> Option<&'static str> {
         crate::yaml::nearest(&wanted, PUBLIC.iter().copied())
     })
 }
+
+/// The functions that filters may call, each as `name/number of arguments`.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    PUBLIC.iter().copied()
+}

@@ -122,10 +122,9 @@ fn flat(fact: &MappedFact) -> Value {
     if let Some(occurred_at) = fact.occurred_at {
         flat.insert("occurredAt".to_owned(), json!(occurred_at.to_string()));
     }
-    if let Ok(Value::Object(mut data)) = serde_json::to_value(&fact.data) {
-        if let Some(Value::Object(data)) = data.remove("data") {
-            flat.extend(data);
-        }
+    let data = serde_json::to_value(&fact.data).ok();
+    if let Some(Value::Object(data)) = data.and_then(|mut data| data.get_mut("data").map(Value::take)) {
+        flat.extend(data);
     }
     Value::Object(flat)
 }

@@ -37,6 +37,7 @@ pub mod yaml;
 
 pub use apply::{EventContext, MAX_FACTS, Mapped, MappedFact, Rejection};
 pub use document::{MAX_DOCUMENT, Mapping, Owner};
+pub use functions::names as functions;
 pub use golden::{Report, test, written};
 pub use shipped::{shipped, shipped_cases};
 pub use yaml::Error;

@@ -194,12 +194,9 @@ impl<'a> Drift<'a> {
             return;
         }
         all.push(schema);
-        if let Some(target) =
-            schema.get("$ref").and_then(Value::as_str).and_then(|text| text.strip_prefix('#'))
-        {
-            if let Some(target) = self.root.pointer(target) {
-                self.expand(target, all, depth + 1);
-            }
+        let reference = schema.get("$ref").and_then(Value::as_str).and_then(|text| text.strip_prefix('#'));
+        if let Some(target) = reference.and_then(|pointer| self.root.pointer(pointer)) {
+            self.expand(target, all, depth + 1);
         }
         for keyword in ["allOf", "anyOf", "oneOf"] {
             for schema in schema.get(keyword).and_then(Value::as_array).into_iter().flatten() {
