@@ -11,6 +11,7 @@ use tokio::time::Instant;
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the adapter that others ask")]
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let nanos = i128::try_from(since.as_nanos()).unwrap_or(i128::MAX);

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use contract::Code;
 use parking_lot::{Mutex, RwLock};
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{
@@ -23,7 +22,9 @@ use redb::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::bounded::Bounded;
-use crate::writer::{self, Applied, Job};
+use crate::error::{OpenError, StoreError, is_full};
+use crate::options::Options;
+use crate::writer::{self, Applied, Job, Need};
 
 /// The file's name inside of the data directory.
 const FILE: &str = "dvss.redb";
@@ -31,28 +32,14 @@ const FILE: &str = "dvss.redb";
 const FORMAT: u64 = 1;
 /// Changes that wait at once; whoever comes later waits in `write`.
 const MOST_WAITING: usize = 4_096;
+/// How often a look is tried that shares its group with changes that do not fit.
+const LOOKS: usize = 10;
 /// In memory every so many commits one counts as durable, which frees redb's book-keeping.
 const MEMORY_COMMITS: u64 = 128;
 
 pub(crate) const META: redb::TableDefinition<&str, u64> = redb::TableDefinition::new("meta");
 pub(crate) const FORMAT_ROW: &str = "format";
 pub(crate) const COMMITS_ROW: &str = "commits";
-
-/// How the store is kept.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Bytes of pages kept in memory. Default 64 MiB.
-    pub cache_bytes: usize,
-    /// Most bytes of the file; growing beyond is refused with [`StoreError::Full`]. The file grows by
-    /// doubling. Default: what the disk holds.
-    pub max_bytes: Option<u64>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { cache_bytes: 64 * 1024 * 1024, max_bytes: None }
-    }
-}
 
 /// When a change is on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,81 +49,6 @@ pub enum Durability {
     /// With the next immediate change, half a second later at the latest; a crash or an error of the
     /// disk before loses it, though readers may have seen it. Only for what nothing relies upon yet.
     Eventual,
-}
-
-/// Why the store did not open.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process has the file open.
-    #[error(
-        "the data directory {} is in use by another dvss process; stop that one, or give this one a \
-         directory of its own with --data",
-        .0.display()
-    )]
-    Locked(PathBuf),
-    /// The file was written by another version.
-    #[error(
-        "the data directory {} has format {found}, this dvss reads format {known}; start the version \
-         that wrote it, or give this one an empty directory with --data",
-        .path.display()
-    )]
-    Format {
-        /// The directory.
-        path: PathBuf,
-        /// What is in the file.
-        found: u64,
-        /// What this version reads.
-        known: u64,
-    },
-    /// Anything else: no permission, no space, a damaged file.
-    #[error("the data directory {} does not open: {message}", .path.display())]
-    Failed {
-        /// The directory.
-        path: PathBuf,
-        /// The operating system's or redb's words.
-        message: String,
-        /// Whether there is no space left.
-        full: bool,
-    },
-}
-
-impl OpenError {
-    /// The stable code.
-    pub fn code(&self) -> Code {
-        match self {
-            Self::Locked(_) => Code::DataDirectoryLocked,
-            Self::Format { .. } => Code::DataDirectoryFormat,
-            Self::Failed { full: true, .. } => Code::StorageFull,
-            Self::Failed { .. } => Code::Unavailable,
-        }
-    }
-}
-
-/// Why a change or a look did not happen.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    /// No space left, or the configured limit reached: **nothing was written**. Writes work again
-    /// when there is room.
-    #[error("the store is full")]
-    Full,
-    /// The store failed. A change **may have happened**.
-    #[error("the store failed: {0}")]
-    Failed(String),
-}
-
-impl StoreError {
-    /// What redb's error means.
-    pub fn of(error: &redb::Error) -> Self {
-        match error {
-            redb::Error::Io(io) if is_full(io) => Self::Full,
-            other => Self::Failed(other.to_string()),
-        }
-    }
-}
-
-fn is_full(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// The store; clones share it. The last one that is dropped makes everything durable and closes it.
@@ -150,7 +62,7 @@ struct Inner {
 
 enum Writer {
     /// The thread's queue. `None` only while it is being dropped.
-    Thread { queue: Option<mpsc::Sender<Queued>>, thread: Option<JoinHandle<()>>, room: Arc<Semaphore> },
+    Thread { queue: Option<mpsc::SyncSender<Queued>>, thread: Option<JoinHandle<()>>, room: Arc<Semaphore> },
     /// How many commits there were; the lock also keeps changes one behind the other.
     Inline(Mutex<u64>),
 }
@@ -185,7 +97,7 @@ impl Engine {
             database: RwLock::new(Some(database)),
             origin: Some((dir.to_owned(), options)),
         });
-        let (queue, waiting) = mpsc::channel();
+        let (queue, waiting) = mpsc::sync_channel(MOST_WAITING);
         let thread = std::thread::Builder::new()
             .name("dvss-store".to_owned())
             .spawn({
@@ -236,18 +148,7 @@ impl Engine {
         T: Send + 'static,
         E: Send + 'static,
     {
-        // A store in memory never waits; the scheduler must get its turn all the same.
-        tokio::task::coop::consume_budget().await;
-        let room = match &self.0.writer {
-            Writer::Thread { room, .. } => {
-                Some(Arc::clone(room).acquire_owned().await.map_err(|_| closed())?)
-            }
-            Writer::Inline(_) => None,
-        };
-        let (reply, answer) = oneshot::channel();
-        let reply = move |outcome| drop(reply.send(outcome));
-        self.hand_over(Box::new(Change::new(durability, change, after, reply)), room)?;
-        answer.await.map_err(|_| closed())?
+        self.send(Need::Write(durability), change, after).await
     }
 
     /// As [`Engine::write`] with [`Durability::Immediate`], for constructors: blocks the thread.
@@ -259,26 +160,38 @@ impl Engine {
         T: Send + 'static,
         E: Send + 'static,
     {
-        let (reply, answer) = mpsc::channel();
+        let (reply, answer) = mpsc::sync_channel(1);
         let reply = move |outcome| drop(reply.send(outcome));
-        self.hand_over(Box::new(Change::new(Durability::Immediate, change, |_: &T| (), reply)), None)?;
+        self.hand_over(
+            Box::new(Change::new(Need::Write(Durability::Immediate), change, |_: &T| (), reply)),
+            None,
+        )?;
         answer.recv().map_err(|_| closed())?
     }
 
     /// Looks at the store behind every change that was handed over before this call, whether it is
-    /// durable yet or not. Slower than [`Engine::read`], which sees only what was answered.
+    /// durable yet or not. Slower than [`Engine::read`], which sees only what was answered. A full disk
+    /// does not keep anybody from looking.
     pub async fn read_ordered<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error> + Send + 'static,
+        look: impl Fn(&WriteTransaction) -> Result<T, redb::Error> + Send + Sync + 'static,
     ) -> Result<T, StoreError> {
-        // `Err` says that nothing was written, so a group of looks alone commits nothing.
-        let looked = self.write(Durability::Eventual, |transaction| {
-            Ok(Err::<std::convert::Infallible, T>(look(transaction)?))
-        });
-        match looked.await? {
-            Ok(never) => match never {},
-            Err(value) => Ok(value),
+        let look = Arc::new(look);
+        for _ in 0..LOOKS {
+            let look = Arc::clone(&look);
+            // `Err` says that nothing was written, so a group of looks alone commits nothing.
+            let change = move |transaction: &WriteTransaction| {
+                Ok(Err::<std::convert::Infallible, T>(look(transaction)?))
+            };
+            match self.send(Need::Look, change, |_| ()).await {
+                Ok(Ok(never)) => match never {},
+                Ok(Err(value)) => return Ok(value),
+                // It shared the transaction of a change that did not fit; what it saw is undone.
+                Err(StoreError::Full) => continue,
+                Err(error) => return Err(error),
+            }
         }
+        Err(StoreError::Full)
     }
 
     /// Looks at a snapshot of everything that was answered before. Short: it runs on the caller's
@@ -288,6 +201,30 @@ impl Engine {
         look: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
         self.0.store.read(look).map_err(|error| StoreError::of(&error))
+    }
+
+    async fn send<T, E>(
+        &self,
+        need: Need,
+        change: impl FnOnce(&WriteTransaction) -> Result<Result<T, E>, redb::Error> + Send + 'static,
+        after: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<Result<T, E>, StoreError>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        // A store in memory never waits; the scheduler must get its turn all the same.
+        tokio::task::coop::consume_budget().await;
+        let room = match &self.0.writer {
+            Writer::Thread { room, .. } => {
+                Some(Arc::clone(room).acquire_owned().await.map_err(|_| closed())?)
+            }
+            Writer::Inline(_) => None,
+        };
+        let (reply, answer) = oneshot::channel();
+        let reply = move |outcome| drop(reply.send(outcome));
+        self.hand_over(Box::new(Change::new(need, change, after, reply)), room)?;
+        answer.await.map_err(|_| closed())?
     }
 
     fn hand_over(&self, job: Box<dyn Job>, room: Option<OwnedSemaphorePermit>) -> Result<(), StoreError> {
@@ -420,7 +357,7 @@ fn prepare(database: &Database) -> Result<u64, redb::Error> {
 
 /// A change with its answer on the way back.
 struct Change<F, A, R, T, E> {
-    durability: Durability,
+    need: Need,
     change: Option<F>,
     outcome: Option<Result<T, E>>,
     after: A,
@@ -433,8 +370,8 @@ where
     A: FnOnce(&T) + Send,
     R: FnOnce(Result<Result<T, E>, StoreError>) + Send,
 {
-    fn new(durability: Durability, change: F, after: A, reply: R) -> Self {
-        Self { durability, change: Some(change), outcome: None, after, reply }
+    fn new(need: Need, change: F, after: A, reply: R) -> Self {
+        Self { need, change: Some(change), outcome: None, after, reply }
     }
 }
 
@@ -446,8 +383,8 @@ where
     T: Send,
     E: Send,
 {
-    fn durability(&self) -> Durability {
-        self.durability
+    fn need(&self) -> Need {
+        self.need
     }
 
     fn apply(&mut self, transaction: &WriteTransaction) -> Result<Applied, redb::Error> {
@@ -457,11 +394,14 @@ where
     }
 
     fn settle(self: Box<Self>, group: Result<(), StoreError>) {
-        let Self { outcome, after, reply, .. } = *self;
+        let Self { change, outcome, after, reply, .. } = *self;
         let answer = group.and_then(|()| outcome.ok_or_else(|| StoreError::Failed("not applied".to_owned())));
-        if let Ok(Ok(value)) = &answer {
-            after(value);
+        match &answer {
+            Ok(Ok(value)) => after(value),
+            _ => drop(after),
         }
+        // Nothing of the caller's is kept here once it has its answer: it may close the engine then.
+        drop(change);
         reply(answer);
     }
 }

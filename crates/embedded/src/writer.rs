@@ -2,11 +2,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redb::{ReadableTable, WriteTransaction};
+use tokio::time::Instant;
 
-use crate::engine::{COMMITS_ROW, Durability, META, Queued, Store, StoreError};
+use crate::engine::{COMMITS_ROW, Durability, META, Queued, Store};
+use crate::error::StoreError;
 
 /// Most changes of a group.
 const MOST_CHANGES: usize = 1_000;
@@ -26,10 +28,19 @@ pub enum Applied {
     Unchanged,
 }
 
+/// What a change needs of its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// It only looks.
+    Look,
+    /// It may write, and must be on the disk then.
+    Write(Durability),
+}
+
 /// A change, its types forgotten.
 pub trait Job: Send {
-    /// When it must be on the disk.
-    fn durability(&self) -> Durability;
+    /// What it needs.
+    fn need(&self) -> Need;
     /// Runs it, once.
     fn apply(&mut self, transaction: &WriteTransaction) -> Result<Applied, redb::Error>;
     /// Answers: with its own outcome, or with what befell the group.
@@ -57,22 +68,33 @@ pub fn run(store: &Store, queue: &Receiver<Queued>) {
                 }
             }
         };
-        if full_until.is_some_and(|until| Instant::now() < until) {
+        let refusing = full_until.is_some_and(|until| Instant::now() < until);
+        if refusing && first.job.need() != Need::Look {
             first.job.settle(Err(StoreError::Full));
             continue;
         }
-        let overdue = eventual_since.is_some_and(|since| since.elapsed() >= EVENTUAL);
-        let group = Group::collect(store, first, queue);
+        // While writes are refused, a look runs alone: in company it could only fail with them.
+        let most = if refusing { 1 } else { MOST_CHANGES };
+        let overdue = !refusing && eventual_since.is_some_and(|since| since.elapsed() >= EVENTUAL);
+        let group = Group::collect(store, first, queue, most);
         let (jobs, outcome) = group.finish(store, overdue);
         match &outcome {
-            Ok(Committed::Durable) => eventual_since = None,
-            Ok(Committed::Eventual) => eventual_since = eventual_since.or_else(|| Some(Instant::now())),
+            Ok(Committed::Durable) => (eventual_since, full_until) = (None, None),
+            Ok(Committed::Eventual) => {
+                eventual_since = eventual_since.or_else(|| Some(Instant::now()));
+                full_until = None;
+            }
             Ok(Committed::Nothing) => (),
             Err(error) => {
-                tracing::error!(%error, changes = jobs.len(), "a group of changes was not written");
+                if full_until.is_none() {
+                    tracing::error!(%error, changes = jobs.len(), "a group of changes was not written");
+                }
+                if *error == StoreError::Full {
+                    // Opening the file anew undoes what was not durable.
+                    (eventual_since, full_until) = (None, Some(Instant::now() + REFUSE));
+                }
             }
         }
-        full_until = (outcome == Err(StoreError::Full)).then(|| Instant::now() + REFUSE);
         let outcome = outcome.map(|_| ());
         for queued in jobs {
             queued.job.settle(outcome.clone());
@@ -126,13 +148,13 @@ impl Group {
     }
 
     /// Applies `first` and whatever else waits.
-    fn collect(store: &Store, first: Queued, queue: &Receiver<Queued>) -> Self {
+    fn collect(store: &Store, first: Queued, queue: &Receiver<Queued>, most: usize) -> Self {
         let began = Instant::now();
         let mut group = Self::begin(store);
         let mut next = Some(first);
         while let Some(queued) = next {
             group.add(queued);
-            let room = group.jobs.len() < MOST_CHANGES && began.elapsed() < MOST_TIME;
+            let room = group.jobs.len() < most && began.elapsed() < MOST_TIME;
             next = if room && group.transaction.is_ok() { queue.try_recv().ok() } else { None };
         }
         group
@@ -146,7 +168,7 @@ impl Group {
                 Ok(Ok(Applied::Unchanged)) => (),
                 Ok(Ok(Applied::Changed)) => {
                     self.applied = Applied::Changed;
-                    if queued.job.durability() == Durability::Immediate {
+                    if queued.job.need() == Need::Write(Durability::Immediate) {
                         self.wanted = Durability::Immediate;
                     }
                 }

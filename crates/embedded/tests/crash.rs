@@ -71,6 +71,7 @@ async fn copy(log: EmbeddedLog) {
 
 /// The process that is killed: this test binary again, with a directory in its environment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_methods, reason = "the parent says so in the environment")]
 async fn the_process_that_is_killed() {
     let Some(directory) = std::env::var_os(DIRECTORY) else { return };
     let log = open(Path::new(&directory));

@@ -77,7 +77,7 @@ async fn an_eventual_change_is_durable_with_the_next_immediate_one_and_soon_with
     accepted(&engine, Durability::Immediate, 2).await;
     assert_eq!(keys(&as_after_a_crash(&directory).1), [0, 1, 2].into());
     accepted(&engine, Durability::Eventual, 3).await;
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     while !keys(&as_after_a_crash(&directory).1).contains(&3) {
         assert!(began.elapsed().as_secs() < 60, "nobody made it durable");
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
@@ -126,7 +126,8 @@ async fn errors_undo_what_they_must_in_memory() {
 async fn a_dropped_future_takes_nothing_back() {
     let directory = directory();
     let engine = open(&directory);
-    let (began, hold) = (std::sync::Arc::new(tokio::sync::Notify::new()), std::sync::mpsc::channel::<()>());
+    let (began, hold) =
+        (std::sync::Arc::new(tokio::sync::Notify::new()), std::sync::mpsc::sync_channel::<()>(1));
     let (release, held) = hold;
     let told = std::sync::Arc::clone(&began);
     let slow = engine.write(Durability::Immediate, move |transaction: &WriteTransaction| {

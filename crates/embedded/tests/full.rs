@@ -1,13 +1,14 @@
 //! The disk is full: writes are refused, nothing is torn, and it goes on when there is room.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use embedded::clock::SystemClock;
 use embedded::log::{EmbeddedLog, LogOptions, TopicSpec};
 use embedded::{Engine, Options};
 use ports::log::{Error, Log, Partition, Record};
+use tokio::time::Instant;
 
 const LIMIT: u64 = 6 * 1024 * 1024;
 
@@ -110,4 +111,49 @@ async fn a_full_disk_refuses_and_tears_nothing() {
     assert_eq!(numbers(&log, 0).await, kept);
     let placed = log.append(record(77)).await.expect("there is room");
     assert_eq!(numbers(&log, placed.offset).await, [(placed.offset, 77)]);
+}
+
+/// A send is durable with its commit only, so an error of the disk between the two may take its records
+/// back. Then the commit is refused; it never commits offsets without their outputs.
+#[tokio::test]
+async fn a_commit_is_refused_when_the_disk_took_its_records_back() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = open(&directory, Some(LIMIT));
+    let topics = ["t", "out"].map(|name| TopicSpec { name: name.to_owned(), partitions: 1 });
+    log.apply(&topics, &[("g", &["t"])]).await.expect("topics are applied");
+    let mut consumer = log.join("g", "one", &["t"]).await.expect("a consumer joins");
+    let mut producer = log.producer("p").await.expect("a producer");
+    fill(&log, 0).await;
+    let small = Record { topic: "out".into(), value: Bytes::from_static(b"small"), ..record(0) };
+    let (mut committed, mut refused) = (0, 0);
+    for _ in 0..50 {
+        let owner = consumer.poll(1, Duration::ZERO).await.expect("a poll").owner;
+        producer.begin().await.expect("a transaction begins");
+        if let Err(error) = producer.send(vec![small.clone()]).await {
+            assert_eq!(error, Error::Full);
+            let _ = producer.abort().await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        }
+        // Makes the store open its file anew, unless there is room.
+        let _ = log.append(record(0)).await;
+        let outcome = loop {
+            match producer.commit(&owner, &[(Partition::new("t", 0), 1)]).await {
+                Err(Error::Full) => tokio::time::sleep(Duration::from_millis(20)).await,
+                outcome => break outcome,
+            }
+        };
+        match outcome {
+            Ok(()) => committed += 1,
+            Err(Error::Abort(_)) => refused += 1,
+            Err(other) => panic!("{other}"),
+        }
+        let (visible, _) = log.read(&Partition::new("out", 0), 0, 100).await.expect("it reads");
+        assert_eq!(visible.len(), committed);
+        if refused > 0 {
+            assert_eq!(log.committed("g", "t").await, Ok(vec![Some(i64::from(committed > 0))]));
+            return;
+        }
+    }
+    panic!("the disk never took anything back ({committed} were committed)");
 }

@@ -78,8 +78,8 @@ impl EmbeddedConsumer {
         // Behind every commit of the former owners that was not refused.
         let look = move |transaction: &redb::WriteTransaction| {
             let mut found: Vec<(Option<Offset>, Ends)> = Vec::with_capacity(wanted.len());
-            for place in wanted {
-                found.push((store::offset(transaction, &group, place)?, store::ends(transaction, place)?));
+            for place in &wanted {
+                found.push((store::offset(transaction, &group, *place)?, store::ends(transaction, *place)?));
             }
             Ok(found)
         };

@@ -21,17 +21,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use contract::Code;
 use ports::Clock;
 use ports::log::{Consumer, Coordinates, Ends, Error, Log, Offset, Partition, Producer, RawRecord, Record};
 
-use crate::engine::{Durability, Engine, StoreError};
+use crate::engine::{Durability, Engine};
+use crate::error::StoreError;
 use consumer::EmbeddedConsumer;
 use producer::EmbeddedProducer;
 use shared::{Shared, unavailable};
 use store::{Place, Room};
 
 /// How the log behaves.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogOptions {
     /// A member of a group that has not polled for this long loses its partitions. Default 10 s.
     pub session_timeout: Duration,
@@ -84,6 +86,18 @@ pub enum ApplyError {
     Log(#[from] Error),
 }
 
+impl ApplyError {
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::PartitionsChanged { .. } | Self::NoPartitions(_) => Code::ConfigInvalid,
+            Self::Log(Error::Missing(_)) => Code::TopicMissing,
+            Self::Log(Error::Full) => Code::StorageFull,
+            Self::Log(_) => Code::Unavailable,
+        }
+    }
+}
+
 /// The log of one process.
 #[derive(Clone)]
 pub struct EmbeddedLog(Arc<Shared>);
@@ -101,48 +115,24 @@ impl EmbeddedLog {
     /// Makes the topics that are missing, and gives each group the offset 0 in every partition of its
     /// topics where it has none. Applying the same again changes nothing.
     pub async fn apply(&self, topics: &[TopicSpec], groups: &[(&str, &[&str])]) -> Result<(), ApplyError> {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let groups = groups.iter().map(|(group, names)| ((*group).to_owned(), owned(names))).collect();
+        let change = apply_topics(topics.to_vec(), groups);
         let shared = Arc::clone(&self.0);
-        let topics = topics.to_vec();
-        let groups: Vec<(String, Vec<String>)> = groups
-            .iter()
-            .map(|(group, topics)| {
-                ((*group).to_owned(), topics.iter().map(|name| (*name).to_owned()).collect())
-            })
-            .collect();
-        let change = move |transaction: &redb::WriteTransaction| {
-            let mut known: BTreeMap<String, store::Topic> = shared.topics();
-            for spec in &topics {
-                let has = known.get(&spec.name).map(|topic| topic.partitions);
-                if let Err(error) = check_topic(spec, has) {
-                    return Ok(Err(error));
-                }
-            }
-            let wanted = |name: &String| topics.iter().any(|spec| spec.name == *name);
-            let mut subscribed = groups.iter().flat_map(|(_, names)| names);
-            if let Some(name) = subscribed.find(|name| !known.contains_key(*name) && !wanted(name)) {
-                return Ok(Err(Error::Missing(name.clone()).into()));
-            }
-            for spec in &topics {
-                if !known.contains_key(&spec.name) {
-                    let topic = store::create(transaction, &spec.name, spec.partitions)?;
-                    known.insert(spec.name.clone(), topic);
-                }
-            }
-            for (group, names) in &groups {
-                for topic in names.iter().filter_map(|name| known.get(name)) {
-                    for place in (0..topic.partitions).map(|index| (topic.id, index)) {
-                        if store::offset(transaction, group, place)?.is_none() {
-                            store::set_offset(transaction, group, place, 0)?;
-                        }
-                    }
-                }
-            }
-            Ok(Ok(known))
-        };
-        let shared = Arc::clone(&self.0);
-        let publish = move |known: &BTreeMap<String, store::Topic>| shared.set_topics(known);
+        let publish = move |known: &Topics| shared.set_topics(known);
         let applied = self.0.engine.write_then(Durability::Immediate, change, publish).await;
-        applied.map_err(unavailable)??;
+        applied.map_err(unavailable)?.map(drop)
+    }
+
+    /// The same, for constructors: blocks the thread.
+    pub fn apply_blocking(
+        &self,
+        topics: Vec<TopicSpec>,
+        groups: Vec<(String, Vec<String>)>,
+    ) -> Result<(), ApplyError> {
+        let change = apply_topics(topics, groups);
+        let known = self.0.engine.write_blocking(change).map_err(unavailable)??;
+        self.0.set_topics(&known);
         Ok(())
     }
 
@@ -159,6 +149,45 @@ impl EmbeddedLog {
     pub fn topics(&self) -> Vec<TopicSpec> {
         let specs = self.0.topics().into_iter();
         specs.map(|(name, topic)| TopicSpec { name, partitions: topic.partitions }).collect()
+    }
+}
+
+type Topics = BTreeMap<String, store::Topic>;
+
+/// The change that makes topics and first offsets, and returns all topics.
+fn apply_topics(
+    topics: Vec<TopicSpec>,
+    groups: Vec<(String, Vec<String>)>,
+) -> impl FnOnce(&redb::WriteTransaction) -> Result<Result<Topics, ApplyError>, redb::Error> + Send + 'static
+{
+    move |transaction| {
+        let mut known: Topics = store::topics(transaction)?.into_iter().collect();
+        for spec in &topics {
+            if let Err(error) = check_topic(spec, known.get(&spec.name).map(|topic| topic.partitions)) {
+                return Ok(Err(error));
+            }
+        }
+        let wanted = |name: &String| topics.iter().any(|spec| spec.name == *name);
+        let mut subscribed = groups.iter().flat_map(|(_, names)| names);
+        if let Some(name) = subscribed.find(|name| !known.contains_key(*name) && !wanted(name)) {
+            return Ok(Err(Error::Missing(name.clone()).into()));
+        }
+        for spec in &topics {
+            if !known.contains_key(&spec.name) {
+                let topic = store::create(transaction, &spec.name, spec.partitions)?;
+                known.insert(spec.name.clone(), topic);
+            }
+        }
+        for (group, names) in &groups {
+            for topic in names.iter().filter_map(|name| known.get(name)) {
+                for place in (0..topic.partitions).map(|index| (topic.id, index)) {
+                    if store::offset(transaction, group, place)?.is_none() {
+                        store::set_offset(transaction, group, place, 0)?;
+                    }
+                }
+            }
+        }
+        Ok(Ok(known))
     }
 }
 

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use super::consumer::Claim;
 use super::shared::{Open, Shared, Slot, Transactions, unavailable, unique};
 use super::store::{self, Place};
-use crate::engine::{Durability, StoreError};
+use crate::engine::Durability;
+use crate::error::StoreError;
 
 /// A producer of the embedded log. Dropping it leaves its transaction open, as a crash does: the next
 /// one with the id, or the time-out, aborts it.

@@ -50,6 +50,11 @@ pub fn open(transaction: &WriteTransaction) -> Done<Vec<(String, Topic)>> {
     for number in open {
         finish(transaction, number, false)?;
     }
+    topics(transaction)
+}
+
+/// All topics, by name.
+pub fn topics(transaction: &WriteTransaction) -> Done<Vec<(String, Topic)>> {
     let mut topics = Vec::new();
     for row in transaction.open_table(TOPICS)?.iter()? {
         let (name, topic) = row?;
