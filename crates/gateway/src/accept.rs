@@ -229,23 +229,15 @@ impl Acceptor {
     /// What lies under the event's key: its bytes and its headers.
     async fn stored(&self, event: &Event) -> Result<(Event, Bytes), Refusal> {
         let key = &event.raw_ref.key;
-        let get = self.ports.raw.get(key);
-        let object = self.store_call("the object store", get, of_blobs).await?;
-        let stored = Event::from_headers(|name| object.metadata.get(name).map(String::as_str));
-        match stored {
+        let object = match self.bounded("the object store", self.ports.raw.get(key)).await? {
+            Ok(object) => object,
+            Err(blobs::Error::Corrupt) => return Err(damaged(event, "it does not have its checksum")),
+            Err(other) => return Err(of_blobs(other)),
+        };
+        match Event::from_headers(|name| object.metadata.get(name).map(String::as_str)) {
             Ok(stored) if decide::is_sound(&stored, key, event, object.sha256) => Ok((stored, object.bytes)),
-            other => {
-                // Nothing a vendor can do; a person must look at the object.
-                tracing::error!(
-                    { field::INGEST_ID } = %event.draft.ingest_id,
-                    { field::VENDOR_ID } = %event.draft.vendor_id,
-                    { field::EXTERNAL_EVENT_ID } = ?event.draft.external_event_id,
-                    key,
-                    "the stored object does not have the headers that were written with it: {}",
-                    other.err().map_or_else(|| "another event's".to_owned(), |error| error.to_string())
-                );
-                Err(unavailable("the stored object is damaged"))
-            }
+            Ok(_) => Err(damaged(event, "its headers are those of another object")),
+            Err(error) => Err(damaged(event, &error.to_string())),
         }
     }
 
@@ -314,12 +306,21 @@ fn of_blobs(error: blobs::Error) -> Refusal {
     match error {
         blobs::Error::Full => full("the object store"),
         blobs::Error::Invalid(message) => defect("the object store", &message),
-        blobs::Error::Corrupt => {
-            tracing::error!("a raw object does not have the checksum that it was written with");
-            unavailable("the stored object is damaged")
-        }
         other => unavailable(other),
     }
+}
+
+/// Nothing that a vendor can do: a person must look at the object, and until then the vendor keeps the
+/// event.
+fn damaged(event: &Event, how: &str) -> Refusal {
+    tracing::error!(
+        { field::INGEST_ID } = %event.draft.ingest_id,
+        { field::VENDOR_ID } = %event.draft.vendor_id,
+        { field::EXTERNAL_EVENT_ID } = ?event.draft.external_event_id,
+        key = event.raw_ref.key,
+        "the stored object is damaged: {how}"
+    );
+    unavailable("the stored object is damaged")
 }
 
 /// Checked input fits the stores' bounds; where it does not, that is ours to mend, and until then the

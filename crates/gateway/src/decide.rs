@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use contract::envelope::{self, Refusal, Window};
 use contract::event::{Draft, Event};
-use contract::{Code, Fingerprint, Json, VendorId, cloudevents, fingerprint};
+use contract::{Code, Fingerprint, VendorId, cloudevents};
 use percent_encoding::percent_decode;
+use stores::records;
 use stores::vendors::Vendor;
 
 /// Most bytes of a media type that is kept with an event; metadata of objects is small.
@@ -66,23 +67,9 @@ pub fn relation(first: Fingerprint, newcomer: Fingerprint) -> Relation {
     if first == newcomer { Relation::Repeat } else { Relation::Conflict }
 }
 
-/// The key of an event's record: events with equal keys stay in order. The vendor's id and, where
-/// the vendor's ordering pointer finds a value in the document, a hash of it.
+/// The key of an event's record.
 pub fn ordering_key(vendor: &Vendor, document: &[u8]) -> Bytes {
-    let id = vendor.vendor_id.as_str();
-    let pointer = vendor.settings.ordering_pointer.as_deref();
-    let value = pointer.and_then(|pointer| {
-        // A document that is not JSON (binary mode) has no place to point at.
-        let document = Json::parse(document).ok()?;
-        document.at(pointer).map(fingerprint::canonical)
-    });
-    match value {
-        None => Bytes::copy_from_slice(id.as_bytes()),
-        Some(text) => {
-            let hash = Fingerprint::of_bytes(text.as_bytes()).to_string();
-            format!("{id}|{}", hash.get(..16).unwrap_or_default()).into()
-        }
-    }
+    records::ordering_key(&vendor.vendor_id, vendor.settings.ordering_pointer.as_deref(), document)
 }
 
 /// Whether a stored object is what its key promises: this vendor's event of this id, with these bytes.

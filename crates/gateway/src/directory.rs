@@ -15,9 +15,8 @@ use crate::accept::of_tables;
 
 /// Most vendors, known or not, that are remembered.
 const MOST_REMEMBERED: usize = 10_000;
-/// A refusal is based on what was read at most so long ago, so that a key works as soon as it was
-/// handed out, and guessing does not read a row each time.
-const REFUSAL_AGE: Duration = Duration::from_millis(100);
+/// One vendor's row is read again for refusals at most so often, however many wrong keys come.
+const REFUSAL_PAUSE: Duration = Duration::from_millis(100);
 
 /// Reads vendors and remembers them for a moment. A vendor that does not exist is remembered like one
 /// that does, so that both take the same time to answer.
@@ -43,9 +42,17 @@ impl Directory {
     /// The vendor whose key this is, enabled. One answer for an unknown vendor and a wrong key.
     pub async fn authenticate(&self, key: Option<Key>) -> Result<Arc<Vendor>, Refusal> {
         let key = key.ok_or_else(unauthorized)?;
-        let mut row = self.read(key.vendor_id(), self.remember).await?;
-        if !vendors::admits(row.vendor.as_deref(), &key) && row.read_at.elapsed() > REFUSAL_AGE {
-            row = self.read(key.vendor_id(), REFUSAL_AGE).await?;
+        let arrived = Instant::now();
+        let mut row = self.read(key.vendor_id(), arrived.checked_sub(self.remember)).await?;
+        // Nobody is refused for what was read before the request came: a key works as soon as it was
+        // handed out, and a vendor as soon as it is enabled.
+        let admits = |row: &Remembered| {
+            let enabled = row.vendor.as_ref().is_none_or(|vendor| !vendor.disabled);
+            vendors::admits(row.vendor.as_deref(), &key) & enabled
+        };
+        if !admits(&row) && row.read_at < arrived {
+            tokio::time::sleep_until(row.read_at + REFUSAL_PAUSE).await;
+            row = self.read(key.vendor_id(), Some(arrived)).await?;
         }
         if !vendors::admits(row.vendor.as_deref(), &key) {
             return Err(unauthorized());
@@ -60,9 +67,10 @@ impl Directory {
         Ok(vendor)
     }
 
-    async fn read(&self, id: &VendorId, at_most: Duration) -> Result<Remembered, Refusal> {
+    /// The vendor's row, as read at `oldest` or later.
+    async fn read(&self, id: &VendorId, oldest: Option<Instant>) -> Result<Remembered, Refusal> {
         let remembered = self.rows.lock().get(id).cloned();
-        if let Some(row) = remembered.filter(|row| row.read_at.elapsed() <= at_most) {
+        if let Some(row) = remembered.filter(|row| oldest.is_none_or(|oldest| row.read_at >= oldest)) {
             return Ok(row);
         }
         // Taken before the read: what is remembered is never fresher than it says.
@@ -82,7 +90,9 @@ impl Directory {
         if rows.len() >= MOST_REMEMBERED {
             rows.retain(|_, row| row.read_at.elapsed() <= self.remember);
         }
-        if rows.len() < MOST_REMEMBERED {
+        // A slow read must not hide what a later one found.
+        let newest = rows.get(id).is_none_or(|known| known.read_at <= read_at);
+        if newest && rows.len() < MOST_REMEMBERED {
             rows.insert(id.clone(), row.clone());
         }
         Ok(row)

@@ -73,3 +73,31 @@ fn rows_without_an_attribute_are_named() {
     let key = Key::sorted("no separator", EVENT);
     assert!(read(&Row { key, item: Item::new() }).is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn patience_with_an_index_that_lags() {
+    let engine = embedded::Engine::in_memory();
+    let tables = embedded::tables::EmbeddedTables::new(engine, &[&INGEST_INDEX]).expect("tables");
+    let tables = embedded::tables::LaggingIndexes::new(std::sync::Arc::new(tables), 2);
+    let event = event(MONDAY, "a");
+    let id = event.draft.ingest_id;
+    assert_eq!(claim(&tables, &event, &at(1)).await, Ok(Claim::Claimed));
+    let alias_of = |at: &str| {
+        let occurred_at = Timestamp::parse(at).expect("time");
+        let mut alias = event.clone();
+        alias.draft.ingest_id =
+            IngestId::derive(&event.draft.vendor_id, &event.draft.external_event_id, occurred_at);
+        alias
+    };
+    alias(&tables, &alias_of(TUESDAY), id).await.expect("noted");
+    assert_eq!(by_ingest_id(&tables, id, Patience::NONE).await, Ok(None), "the index does not know yet");
+    let patience = Patience { attempts: 10, pause: Duration::from_millis(50) };
+    let started = tokio::time::Instant::now();
+    let found = by_ingest_id(&tables, id, patience).await;
+    assert!(matches!(found, Ok(Some(Found::Event(entry))) if entry.ingest_id == id));
+    assert!(started.elapsed() < Duration::from_millis(500), "it stops as soon as it knows");
+    let never = IngestId::derive(&event.draft.vendor_id, &event.draft.external_event_id, event.received_at);
+    let started = tokio::time::Instant::now();
+    assert_eq!(by_ingest_id(&tables, never, patience).await, Ok(None));
+    assert_eq!(started.elapsed(), Duration::from_millis(450), "ten questions, nine pauses");
+}

@@ -13,6 +13,9 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+/// Nothing is looked at more often than this.
+const SHORTEST_STEP: Duration = Duration::from_millis(1);
+
 /// What a connection is doing.
 pub struct Activity {
     state: Mutex<State>,
@@ -47,8 +50,9 @@ impl Activity {
     }
 
     /// Waits until the connection is to be closed: it idles too long, a head takes too long, or its
-    /// place is needed. Looks at least every `header_timeout`.
+    /// place is needed. Looks at least as often as the shorter of the two times.
     pub async fn stale(&self, header_timeout: Duration, idle_timeout: Duration) {
+        let step = header_timeout.min(idle_timeout).max(SHORTEST_STEP);
         loop {
             let state = *self.state.lock();
             let deadline = match (state.busy, state.head_since) {
@@ -60,8 +64,8 @@ impl Activity {
             if deadline.is_some_and(|deadline| deadline <= now) {
                 return;
             }
-            // A head may begin while this sleeps, and then has the shorter time.
-            let wake = deadline.unwrap_or(now + header_timeout).min(now + header_timeout);
+            // While this sleeps a head may begin or a request end, and then another time counts.
+            let wake = deadline.unwrap_or(now + step).min(now + step);
             tokio::select! {
                 () = self.closed.cancelled() => return,
                 () = tokio::time::sleep_until(wake) => {}

@@ -197,8 +197,9 @@ fn wrong_method(allowed: &'static str) -> Response {
 }
 
 async fn refuse(door: &Door, parts: &Parts, mut body: Body, problem: Problem) -> Response {
-    // A client that is still sending would not read the answer, only see the connection break.
-    if !parts.headers.contains_key(header::EXPECT) {
+    // A client that is still sending would not read the answer, only see the connection break. One that
+    // waits for `100 Continue` is not sending, and of one that does not send nothing comes.
+    if !parts.headers.contains_key(header::EXPECT) && !problem.ends_connection() {
         body::drain(&mut body).await;
     }
     problem.retry_after_default(door.options.retry_after).into_response()

@@ -27,6 +27,11 @@ impl Problem {
         self.refusal
     }
 
+    /// Whether the rest of the request's body never comes, or would be taken for another request.
+    pub fn ends_connection(&self) -> bool {
+        matches!(self.refusal.code, Code::RequestTimeout | Code::BodyIncomplete)
+    }
+
     /// When trying again makes sense.
     pub fn retry_after(self, wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..self }
@@ -65,7 +70,7 @@ pub fn document(refusal: &Refusal) -> Value {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let code = self.refusal.code;
+        let (code, ends_connection) = (self.refusal.code, self.ends_connection());
         let status = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, document(&self.refusal).to_string()).into_response();
         let headers = response.headers_mut();
@@ -82,11 +87,10 @@ impl IntoResponse for Problem {
             Code::ContentEncodingUnsupported => {
                 headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, identity"));
             }
-            // The rest of the body never comes, or comes as somebody's next request.
-            Code::RequestTimeout | Code::BodyIncomplete => {
-                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
             _ => {}
+        }
+        if ends_connection {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

@@ -1,0 +1,135 @@
+//! Who may send, and how fast.
+
+use std::time::Duration;
+
+use contract::VendorId;
+use gateway::Options;
+use stores::vendors::{self, Settings};
+
+use crate::support::{Running, envelope, key, rate};
+
+#[tokio::test]
+async fn credentials() {
+    let gateway = Running::start().await;
+    let other = gateway.vendor("globex", Settings::default()).await;
+    let url = format!("http://{}/v1/events", gateway.address);
+    let send = |authorization: Vec<String>| {
+        let mut request = gateway.client.post(&url).header("content-type", "application/json");
+        for value in authorization {
+            request = request.header("authorization", value);
+        }
+        gateway.send(request.body(envelope("e1", "{}")))
+    };
+    let good = &gateway.key;
+    let wrong = key("acme", 99);
+    let nobody = key("nobody", 1);
+    let mut answers = Vec::new();
+    for authorization in [
+        vec![],
+        vec![String::new()],
+        vec!["Bearer".to_owned()],
+        vec!["Bearer ".to_owned()],
+        vec![format!("Basic {good}")],
+        vec![good.clone()],
+        vec![format!("Bearer {good}x")],
+        vec![format!("Bearer {}", good.to_uppercase())],
+        vec![format!("Bearer {}", wrong.reveal())],
+        vec![format!("Bearer {}", nobody.reveal())],
+        vec![format!("Bearer {good}"), format!("Bearer {good}")],
+        vec![format!("Bearer {good}"), format!("Bearer {other}")],
+        vec!["Bearer dvss_../../x_00".to_owned()],
+    ] {
+        let answer = send(authorization.clone()).await;
+        assert_eq!((answer.status, answer.word()), (401, "unauthorized"), "{authorization:?}");
+        assert_eq!(answer.header("www-authenticate"), "Bearer");
+        answers.push(answer.json.to_string());
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "the answer does not tell what was wrong");
+    assert_eq!(gateway.kept().await, (0, 0));
+    assert_eq!(send(vec![format!("bearer {good}")]).await.status, 202, "the scheme has no case");
+}
+
+#[tokio::test]
+async fn another_vendors_events_are_not_there() {
+    let gateway = Running::start().await;
+    let other = gateway.vendor("globex", Settings::default()).await;
+    let accepted = gateway.post(envelope("e1", "{}")).await;
+    let id = accepted.text("ingestId");
+    assert_eq!(gateway.get(id, &gateway.key).await.word(), "ACCEPTED");
+    let theirs = gateway.get(id, &other).await;
+    assert_eq!((theirs.status, theirs.word()), (404, "not-found"));
+    // The same id of two vendors is two events.
+    let request = gateway.request("/v1/events", &other).header("content-type", "application/json");
+    let same = gateway.send(request.body(envelope("e1", r#"{"other":1}"#))).await;
+    assert_eq!(same.status, 202);
+    assert_ne!(same.text("ingestId"), id);
+}
+
+#[tokio::test]
+async fn a_rotation_and_a_disabled_vendor() {
+    // An hour: what takes effect does so because refusals are never based on what was remembered.
+    let options = Options { vendor_cache: Duration::from_secs(3_600), ..Options::default() };
+    let gateway = Running::with(options).await;
+    let (tables, now) = (&*gateway.ports.tables, gateway.ports.clock.now());
+    let acme = VendorId::parse("acme").expect("id");
+    let send = |key: &str, id: &str| {
+        let request = gateway.request("/v1/events", key).header("content-type", "application/json");
+        gateway.send(request.body(envelope(id, "{}")))
+    };
+    let old = gateway.key.clone();
+    assert_eq!(send(&old, "e1").await.status, 202);
+    let new = key("acme", 2);
+    assert_eq!(send(new.reveal(), "e2").await.status, 401);
+    vendors::rotate(tables, now, "test", &new).await.expect("rotated");
+    assert_eq!(send(new.reveal(), "e2").await.status, 202, "a new key works at once");
+    assert_eq!(send(&old, "e3").await.status, 202, "and the old one still does");
+    assert!(vendors::rotate(tables, now, "test", &key("acme", 3)).await.is_err(), "two are active");
+
+    // A gateway that remembers nothing sees the rest at once.
+    let forgetful = Running::with(Options { vendor_cache: Duration::ZERO, ..Options::default() }).await;
+    let (tables, now) = (&*forgetful.ports.tables, forgetful.ports.clock.now());
+    let send = |key: &str, id: &str| {
+        let request = forgetful.request("/v1/events", key).header("content-type", "application/json");
+        forgetful.send(request.body(envelope(id, "{}")))
+    };
+    vendors::rotate(tables, now, "test", &new).await.expect("rotated");
+    vendors::revoke(tables, now, "test", &acme, None).await.expect("the older one");
+    assert_eq!(send(&old, "e4").await.word(), "unauthorized");
+    assert_eq!(send(new.reveal(), "e4").await.status, 202);
+    vendors::disable(tables, now, "test", &acme).await.expect("disabled");
+    let disabled = send(new.reveal(), "e5").await;
+    assert_eq!((disabled.status, disabled.word()), (403, "vendor-disabled"));
+    assert_eq!(send(&old, "e5").await.status, 401, "a wrong key does not learn that");
+    vendors::enable(tables, now, "test", &acme).await.expect("enabled");
+    assert_eq!(send(new.reveal(), "e5").await.status, 202);
+}
+
+#[tokio::test]
+async fn a_flood_meets_its_limit_and_nobody_elses() {
+    let gateway = Running::start().await;
+    let slow = Settings { rate: Some(rate(1, 3)), ..Settings::default() };
+    let slow = gateway.vendor("slow", slow).await;
+    let mut statuses = Vec::new();
+    for index in 0..40 {
+        let request = gateway.request("/v1/events", &slow).header("content-type", "application/json");
+        let answer = gateway.send(request.body(envelope(&format!("e{index}"), "{}"))).await;
+        if answer.status == 429 {
+            assert_eq!((answer.word(), answer.header("retry-after")), ("rate-limited", "1"));
+        }
+        statuses.push(answer.status);
+    }
+    assert_eq!(statuses[..3], [202; 3], "a burst passes");
+    assert!(statuses.iter().filter(|status| **status == 429).count() >= 20, "{statuses:?}");
+    assert_eq!(gateway.post(envelope("mine", "{}")).await.status, 202, "others are not concerned");
+
+    let items = (0..5).map(|index| envelope(&format!("b{index}"), "{}")).collect::<Vec<_>>().join(",");
+    let batchy = Settings { rate: Some(rate(1, 3)), ..Settings::default() };
+    let batchy = gateway.vendor("batchy", batchy).await;
+    let request = gateway.request("/v1/events:batch", &batchy).header("content-type", "application/json");
+    let answer = gateway.send(request.body(format!("[{items}]"))).await;
+    assert_eq!(answer.status, 200);
+    let results = answer.json["results"].as_array().expect("results").clone();
+    assert!(results[..3].iter().all(|result| result["status"] == "ACCEPTED"), "{results:?}");
+    assert_eq!(results[4]["problem"]["code"], "rate-limited");
+}
