@@ -6,12 +6,12 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`yaml`] | documents as a tree that knows its lines |
-//! | `document`, `fields`, `source` | what a document may say; its mistakes |
+//! | `document`, `fields`, `source`, `literal` | what a document may say; its mistakes |
 //! | `expr` | plain paths, looked up directly; the rest are filters |
 //! | `filter`, `functions`, `fuel` | jaq, with the functions that end and on a budget |
 //! | `value`, `jq`, `number` | JSON with exact numbers, as jaq sees it |
 //! | `schema`, `time` | the source schema and its drift; times as vendors write them |
-//! | `apply` | from payload to facts |
+//! | `apply`, `reading` | from payload to facts, a field at a time |
 //! | `golden`, `shipped` | cases beside documents; the documents that come with dvss |
 //!
 //! What holds, and is tested: a number is never a float; a rejection points at the place to blame;
@@ -27,7 +27,9 @@ mod fuel;
 mod functions;
 mod golden;
 mod jq;
+mod literal;
 mod number;
+mod reading;
 mod schema;
 mod shipped;
 mod source;
