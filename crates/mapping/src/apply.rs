@@ -263,11 +263,12 @@ impl Reader<'_> {
         })
     }
 
-    fn item(&mut self) -> Result<Item, Rejection> {
+    fn item(&mut self, sku: Option<&str>) -> Result<Item, Rejection> {
         let mut sku_alt: Vec<String> = Vec::new();
         for source in self.fields.all("skuAlt") {
             for text in source.texts(self.scope, self.left)? {
-                if !sku_alt.contains(&text) {
+                // Other ids of the item: where one of them had to be the sku, it is no other.
+                if sku != Some(text.as_str()) && !sku_alt.contains(&text) {
                     sku_alt.push(text);
                 }
             }
@@ -286,13 +287,13 @@ impl Reader<'_> {
     fn updated(&mut self) -> Result<InventoryUpdated, Rejection> {
         let sku = self.text("sku")?;
         let data = InventoryUpdated {
-            sku: self.needed("sku", sku)?,
+            sku: self.needed("sku", sku.clone())?,
             warehouse_id: self.text("warehouseId")?,
             quantity_on_hand: self.decimal("quantityOnHand")?,
             quantity_available: self.decimal("quantityAvailable")?,
             quantity_reserved: self.decimal("quantityReserved")?,
             quantity_incoming: self.decimal("quantityIncoming")?,
-            item: self.item()?,
+            item: self.item(sku.as_deref())?,
             discontinued: self.read("discontinued", Source::boolean)?,
         };
         let quantities = [
@@ -315,12 +316,12 @@ impl Reader<'_> {
         let sku = self.text("sku")?;
         let delta = self.decimal("delta")?;
         let data = InventoryAdjusted {
-            sku: self.needed("sku", sku)?,
+            sku: self.needed("sku", sku.clone())?,
             warehouse_id: self.text("warehouseId")?,
             delta: self.needed("delta", delta)?,
             reason: self.text("reason")?,
             counterpart_warehouse_id: self.text("counterpartWarehouseId")?,
-            item: self.item()?,
+            item: self.item(sku.as_deref())?,
         };
         let Some((from, to)) = transfer else { return Ok(vec![Data::InventoryAdjusted(data)]) };
         let mut end = |source: &Source, which: &str| match source.text(self.scope, self.left) {
