@@ -12,7 +12,8 @@
 //! Of a payload with `facts`, every row of GROUND_TRUTH.tsv is compared with the facts: the values at
 //! its pointer (`*` is any index) are those of the field. Where there are as many values as facts
 //! (or order lines), in their order, so that no value may change places; otherwise as sets. A row
-//! without a pointer says that the payload does not carry the field, and then no fact may.
+//! without a pointer says that the payload does not carry the field, and then no fact may. Nor may a fact
+//! carry a quantity of stock that the ground truth does not name.
 
 #[path = "corpus/known.rs"]
 mod known;
@@ -21,7 +22,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use contract::{EventType, ExternalEventId, Json, Timestamp, VendorId};
-use known::{Expected, Known, known};
+use known::{Expected, Known, LEVELS, known};
 use mapping::{EventContext, Mapped, Mapping, Owner, shipped, written};
 
 #[test]
@@ -180,8 +181,15 @@ impl Row {
     fn compare(&self, payload: &Json, mapped: &Mapped, truth: &[&Truth]) -> Result<usize, Vec<String>> {
         let mut problems = Vec::new();
         let mut compared = 0;
+        let named = |name: &str| truth.iter().any(|truth| truth.field == name);
+        for name in LEVELS.into_iter().filter(|name| !named(name)) {
+            let Some(Known::Field(field)) = known(name, mapped) else { continue };
+            if field.compare(&[]).is_err() && !self.exceptions.iter().any(|excepted| excepted == name) {
+                problems.push(format!("{name}: the facts carry it, but no ground truth names it"));
+            }
+        }
         for name in &self.exceptions {
-            if !truth.iter().any(|truth| truth.field == *name) {
+            if !named(name) && !LEVELS.contains(&name.as_str()) {
                 problems.push(format!("the exception `{name}` is for nothing: no ground truth names it"));
             }
         }

@@ -46,7 +46,12 @@ enum Value {
     Text(String),
     Decimal(Decimal),
     Time(i128),
+    /// Ids of one item.
+    Ids(Vec<String>),
 }
+
+/// Fields that say how much there is: no fact may carry one that no ground truth names.
+pub const LEVELS: [&str; 4] = ["quantityOnHand", "quantityAvailable", "quantityReserved", "quantityIncoming"];
 
 impl Field {
     /// Whether the facts have these values.
@@ -55,13 +60,22 @@ impl Field {
         let expected: Vec<Option<Value>> = expected.iter().map(read).collect::<Result<_, _>>()?;
         let present = |values: &[Option<Value>]| values.iter().flatten().cloned().collect::<BTreeSet<_>>();
         let same = match self.kind {
-            Kind::Among => present(&expected).is_subset(&present(&self.values)),
+            Kind::Among if expected.len() == self.values.len() => expected
+                .iter()
+                .zip(&self.values)
+                .all(|(expected, ids)| among(expected, std::slice::from_ref(ids))),
+            Kind::Among => expected.iter().all(|expected| among(expected, &self.values)),
             Kind::Count => sum(&expected) == sum(&self.values),
             _ if expected.len() == self.values.len() => expected == self.values,
             _ => present(&expected) == present(&self.values),
         };
         if same { Ok(()) } else { Err(format!("expected {expected:?}, got {:?}", self.values)) }
     }
+}
+
+fn among(expected: &Option<Value>, ids: &[Option<Value>]) -> bool {
+    let Some(Value::Text(expected)) = expected else { return true };
+    ids.iter().any(|ids| matches!(ids, Some(Value::Ids(ids)) if ids.contains(expected)))
 }
 
 fn sum(values: &[Option<Value>]) -> Decimal {
@@ -154,13 +168,13 @@ pub fn known(name: &str, mapped: &Mapped) -> Option<Known> {
         "sku" => texts(sku),
         // The vendor's id of the item is our sku, or beside it where the payload has a sku too.
         "itemRef" => {
-            let ids = facts.iter().flat_map(|fact| sku(fact).into_iter().chain(alts(fact)));
-            Field { kind: Kind::Among, values: ids.map(|id| Some(Value::Text(id.clone()))).collect() }
+            let ids = facts.iter().map(|fact| sku(fact).into_iter().chain(alts(fact)).cloned().collect());
+            Field { kind: Kind::Among, values: ids.map(|ids| Some(Value::Ids(ids))).collect() }
         }
-        "skuAlt" => Field {
-            kind: Kind::Among,
-            values: facts.iter().flat_map(alts).map(|text| Some(Value::Text(text.clone()))).collect(),
-        },
+        "skuAlt" => {
+            let ids = facts.iter().map(|fact| alts(fact).cloned().collect());
+            Field { kind: Kind::Among, values: ids.map(|ids| Some(Value::Ids(ids))).collect() }
+        }
         "gtin" => item(|item| item.gtin.as_ref()),
         "unitOfMeasure" => item(|item| item.unit_of_measure.as_ref()),
         "batch" => item(|item| item.lot.as_ref()),

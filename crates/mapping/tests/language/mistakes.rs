@@ -165,6 +165,8 @@ fn mistakes_of_filters() {
 
 #[test]
 fn what_a_document_says_of_itself() {
+    fn shared<T: Send + Sync + 'static>() {}
+    shared::<Mapping>();
     let text =
         "mapping: v1\nvendor: acme\neventType: [a, b/c]\nversion: 3\ntitle: T\nnotes: |\n  long\nnone: x\n";
     let mapping = Mapping::parse(text).expect("a document");
