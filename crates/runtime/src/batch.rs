@@ -142,7 +142,7 @@ async fn settle<P: Processor>(
         let message = match tried {
             Ok(outputs) => {
                 if let Some(poison) = &poison {
-                    metrics::quarantined(P::NAME);
+                    metrics::parked(P::NAME, poison.code);
                     tracing::warn!(stage = P::NAME, at = record.coordinates(), %poison, "quarantined");
                 }
                 return Ok(Slot::Settled(outputs));

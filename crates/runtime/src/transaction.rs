@@ -35,8 +35,10 @@ pub(crate) async fn transact<P: Processor>(
     let trouble = |error: log::Error| in_transaction(P::NAME, &error);
     bounded(limit, "the transaction's begin", producer.begin()).await.map_err(trouble)?;
 
-    let records = parts.iter().flat_map(|(_, outputs)| outputs).map(|output| output.record.clone()).collect();
-    let mut places = send::<P>(producer, limit, records).await?.into_iter();
+    let outputs = || parts.iter().flat_map(|(_, outputs)| outputs);
+    let largest = outputs().max_by_key(|output| weight(&output.record)).map(named).unwrap_or_default();
+    let records = outputs().map(|output| output.record.clone()).collect();
+    let mut places = send::<P>(producer, limit, records, &largest).await?.into_iter();
     let mut placed: Vec<Placed> = parts
         .into_iter()
         .map(|(input, outputs)| Placed {
@@ -50,7 +52,7 @@ pub(crate) async fn transact<P: Processor>(
         placed.iter().map(|placed| processor.receipts(&placed.input, &placed.outputs)).collect();
     let counts: Vec<usize> = receipts.iter().map(Vec::len).collect();
     let records = receipts.into_iter().flatten().collect();
-    let mut places = send::<P>(producer, limit, records).await?.into_iter();
+    let mut places = send::<P>(producer, limit, records, "a receipt").await?.into_iter();
     for (placed, count) in placed.iter_mut().zip(counts) {
         placed.receipts.extend(places.by_ref().take(count));
     }
@@ -64,12 +66,12 @@ async fn send<P: Processor>(
     producer: &mut dyn Producer,
     limit: Duration,
     records: Vec<Record>,
+    largest: &str,
 ) -> Result<Vec<log::Coordinates>, Trouble> {
     if records.is_empty() {
         return Ok(Vec::new());
     }
     let count = records.len();
-    let largest = records.iter().max_by_key(|record| weight(record)).map(named).unwrap_or_default();
     match bounded(limit, "producing", producer.send(records)).await {
         // An output without coordinates would be an output without a report.
         Ok(places) if places.len() != count => {
@@ -85,7 +87,10 @@ async fn send<P: Processor>(
     }
 }
 
-fn named(record: &Record) -> String {
+/// An output as a person finds it: where it goes, and what it is about.
+fn named(output: &Output) -> String {
+    let Output { record, identity } = output;
     let key = record.key.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
-    format!("for {} under key `{key}`", record.topic)
+    let identity = identity.as_ref().map(|identity| format!(", {identity}")).unwrap_or_default();
+    format!("for {} under key `{key}`{identity}", record.topic)
 }

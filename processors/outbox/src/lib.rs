@@ -15,11 +15,14 @@
 //! it has no coordinates for its revision and no uncopied receipt lists it. Whoever gets an input
 //! partition first reads its uncopied receipts, up to an end that no open transaction can still change.
 
+mod copier;
 mod decide;
 mod error;
 mod options;
 mod processor;
+mod recall;
 pub mod sweeper;
 
+pub use error::Error;
 pub use options::Options;
 pub use processor::Outbox;

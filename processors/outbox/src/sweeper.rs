@@ -35,7 +35,7 @@ pub async fn run(ports: &Ports, options: &Options, stop: CancellationToken) {
 ///
 /// # Errors
 /// Whatever the tables or the log answer; rows that were referred to twice are published once.
-pub async fn sweep(ports: &Ports, options: &Options) -> Result<u64, Error> {
+pub async fn sweep(ports: &Ports, options: &Options) -> Result<usize, Error> {
     let horizon = horizon(ports, options).await?.sortable();
     let mut count = 0;
     for table in [&EFFECTS, &DIVERGENCE, &QUARANTINE] {
@@ -51,6 +51,9 @@ pub async fn sweep(ports: &Ports, options: &Options) -> Result<u64, Error> {
                     // The index may lag: the row itself says whether it still waits.
                     let item = get_one(&*ports.tables, table, row.key.clone()).await?;
                     let state = item.as_ref().and_then(outbox::state);
+                    if count >= options.sweep_most {
+                        return Ok(count);
+                    }
                     if let Some(state) = state.filter(|state| state.coordinates.is_none()) {
                         let output = RowRef::new(table, &row.key).output(&state.publication.key);
                         ports.log.append(output.record).await?;
@@ -67,18 +70,18 @@ pub async fn sweep(ports: &Ports, options: &Options) -> Result<u64, Error> {
     Ok(count)
 }
 
-/// Rows pending since before this moment have no reference on its way: older than the oldest record
-/// that the outbox has not read, and than the minimum age.
+/// Rows pending since before this moment have no reference on its way: they are older, by the minimum
+/// age, than the oldest record that the outbox has not read. A row is written before it is referred to,
+/// hence the age on top.
 async fn horizon(ports: &Ports, options: &Options) -> Result<Timestamp, Error> {
-    let now = ports.clock.now();
-    let age = i128::try_from(options.sweep_min_age.as_nanos()).unwrap_or(i128::MAX);
-    let mut horizon = Timestamp::from_nanos(now.as_nanos().saturating_sub(age)).unwrap_or(now);
+    let mut oldest = ports.clock.now();
     let committed = ports.log.committed(Outbox::NAME, topics::OUTBOX).await?;
     for (index, committed) in (0..).zip(committed) {
         let partition = Partition::new(topics::OUTBOX, index);
-        let (oldest, _) = ports.log.read(&partition, committed.unwrap_or(0), 1).await?;
-        let oldest = oldest.first().and_then(|record| Timestamp::from_millis(record.timestamp));
-        horizon = oldest.map_or(horizon, |oldest| oldest.min(horizon));
+        let (unread, _) = ports.log.read(&partition, committed.unwrap_or(0), 1).await?;
+        let produced = unread.first().and_then(|record| Timestamp::from_millis(record.timestamp));
+        oldest = produced.map_or(oldest, |produced| produced.min(oldest));
     }
-    Ok(horizon)
+    let age = i128::try_from(options.sweep_min_age.as_nanos()).unwrap_or(i128::MAX);
+    Ok(Timestamp::from_nanos(oldest.as_nanos().saturating_sub(age)).unwrap_or(oldest))
 }
