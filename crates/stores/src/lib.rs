@@ -27,6 +27,7 @@ pub mod ingest;
 pub mod mappings;
 pub mod normalized;
 pub mod outbox;
+pub mod quarantine;
 pub mod receipts;
 pub mod records;
 pub mod tables;

@@ -1,0 +1,216 @@
+//! A quarantine row: pure.
+
+use bytes::Bytes;
+use contract::canonical::{Quarantined, RawRef};
+use contract::{IngestId, Timestamp, VendorId, headers};
+use ports::log::{Coordinates, RawRecord, Record};
+use ports::tables::{Attr, Condition, Error, Item, Key};
+use serde::Serialize;
+
+use crate::outbox;
+
+/// What is to become of a parked record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Status {
+    /// Waits for an operator.
+    Open,
+    /// Put back to where it came from.
+    Released,
+    /// Will never be worked on.
+    Discarded,
+}
+
+impl Status {
+    /// As rows and people write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "OPEN",
+            Self::Released => "RELEASED",
+            Self::Discarded => "DISCARDED",
+        }
+    }
+}
+
+/// A row, as operators read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parked {
+    /// The stage that could not go on.
+    pub stage: String,
+    /// The row's key under it.
+    pub identity: String,
+    /// What is to become of it.
+    pub status: Status,
+    /// How often it was parked; one more once it is released.
+    pub count: u32,
+    /// Stable code.
+    pub code: String,
+    /// Where in the vendor's document, where one place is to blame.
+    pub pointer: Option<String>,
+    /// One sentence for a person.
+    pub message: String,
+    /// Whose record it is, where that is known.
+    pub vendor_id: Option<VendorId>,
+    /// The event, where it is known.
+    pub ingest_id: Option<IngestId>,
+    /// Where the bytes are, where they were accepted.
+    pub raw_ref: Option<RawRef>,
+    /// The record's coordinates when it was last parked: `topic/partition/offset`.
+    pub at: String,
+    /// When it was last parked.
+    pub parked_at: String,
+    /// Why it was discarded.
+    pub reason: Option<String>,
+    /// Where the row was published, once it was.
+    #[serde(skip)]
+    pub published: Option<Coordinates>,
+}
+
+/// What parking a record does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing: the row says it already, or knows better.
+    Keep,
+    /// The row is written, open.
+    Write {
+        /// Its count.
+        count: u32,
+    },
+}
+
+/// Parks a record that was released `release` times, where the row is as given (count, status).
+///
+/// An open row of count n was parked n times and its record carries release n - 1. Releasing makes it
+/// n + 1, released, and the re-produced record carries n; failing again reopens the row at n + 1.
+pub fn park(row: Option<(u32, Status)>, release: u32) -> Step {
+    let count = release.saturating_add(1);
+    match row {
+        None => Step::Write { count },
+        Some((known, Status::Released)) if count >= known => Step::Write { count },
+        Some((known, Status::Open)) if count > known => Step::Write { count },
+        Some(_) => Step::Keep,
+    }
+}
+
+/// The row is still as it was read.
+pub fn unchanged(before: Option<&Parked>) -> Condition {
+    match before {
+        None => Condition::Absent,
+        Some(row) => Condition::All(vec![
+            Condition::Equals("count", Attr::N(i64::from(row.count))),
+            Condition::Equals("status", Attr::S(row.status.as_str().to_owned())),
+        ]),
+    }
+}
+
+/// The attributes of an open row, outbox columns and bytes not among them.
+pub fn columns(public: &Quarantined, record: &RawRecord, now: Timestamp) -> Item {
+    let text = |text: &str| Attr::S(text.to_owned());
+    let mut item = Item::from([
+        ("status".to_owned(), text(Status::Open.as_str())),
+        ("count".to_owned(), Attr::N(i64::from(public.count))),
+        ("code".to_owned(), text(&public.code)),
+        ("message".to_owned(), text(&public.message)),
+        ("at".to_owned(), text(&record.coordinates())),
+        ("topic".to_owned(), text(&record.partition.topic)),
+        ("parkedAt".to_owned(), text(&now.sortable())),
+        ("headers".to_owned(), Attr::S(write_headers(record))),
+    ]);
+    let mut add = |name: &str, value: Option<Attr>| item.extend(value.map(|value| (name.to_owned(), value)));
+    add("pointer", public.pointer.as_deref().map(text));
+    add("vendorId", public.vendor_id.as_ref().map(|id| text(id.as_str())));
+    add("ingestId", public.ingest_id.map(|id| Attr::S(id.to_string())));
+    add("rawBucket", public.raw_ref.as_ref().map(|raw| text(&raw.bucket)));
+    add("rawKey", public.raw_ref.as_ref().map(|raw| text(&raw.key)));
+    add("key", record.key.clone().map(Attr::B));
+    item
+}
+
+/// The record's own bytes, where a row can hold them.
+pub fn inline(record: &RawRecord, most: usize) -> Option<(String, Attr)> {
+    (record.value.len() <= most).then(|| ("value".to_owned(), Attr::B(record.value.clone())))
+}
+
+/// The record to be produced again, at this release.
+pub fn record(item: &Item, value: Bytes, release: u32) -> Record {
+    let text = |name: &str| item.get(name).and_then(Attr::as_str).unwrap_or_default();
+    let mut headers = read_headers(text("headers"));
+    headers.retain(|(name, _)| name != headers::RELEASE);
+    headers.push((headers::RELEASE.to_owned(), release.to_string().into()));
+    Record {
+        topic: text("topic").into(),
+        partition: None,
+        key: item.get("key").and_then(Attr::as_bytes).cloned(),
+        value,
+        headers,
+    }
+}
+
+/// Header values are text everywhere in dvss; what is not is kept as far as it is.
+fn write_headers(record: &RawRecord) -> String {
+    let pair = |(name, value): &(String, Bytes)| (name.clone(), String::from_utf8_lossy(value).into_owned());
+    serde_json::to_string(&record.headers.iter().map(pair).collect::<Vec<_>>()).unwrap_or_default()
+}
+
+fn read_headers(text: &str) -> Vec<(String, Bytes)> {
+    let pairs: Vec<(String, String)> = serde_json::from_str(text).unwrap_or_default();
+    pairs.into_iter().map(|(name, value)| (name, value.into())).collect()
+}
+
+/// Reads a row.
+pub fn read(key: &Key, item: &Item) -> Result<Parked, Error> {
+    let broken = |name: &str| Error::Invalid(format!("quarantine row {key:?}: no readable `{name}`"));
+    let text = |name: &str| item.get(name).and_then(Attr::as_str).map(str::to_owned);
+    let required = |name: &str| text(name).ok_or_else(|| broken(name));
+    let status = match required("status")?.as_str() {
+        "OPEN" => Status::Open,
+        "RELEASED" => Status::Released,
+        "DISCARDED" => Status::Discarded,
+        _ => return Err(broken("status")),
+    };
+    let count = item.get("count").and_then(Attr::as_i64).and_then(|count| u32::try_from(count).ok());
+    Ok(Parked {
+        stage: key.pk.clone(),
+        identity: key.sk.clone().unwrap_or_default(),
+        status,
+        count: count.ok_or_else(|| broken("count"))?,
+        code: required("code")?,
+        pointer: text("pointer"),
+        message: required("message")?,
+        vendor_id: text("vendorId").and_then(|id| VendorId::parse(id).ok()),
+        ingest_id: text("ingestId").and_then(|id| IngestId::parse(&id).ok()),
+        raw_ref: text("rawBucket").zip(text("rawKey")).map(|(bucket, key)| RawRef { bucket, key }),
+        at: required("at")?,
+        parked_at: required("parkedAt")?,
+        reason: text("reason"),
+        published: outbox::state(item).and_then(|state| state.coordinates),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_parked_twice_and_forgotten() {
+        use Status::{Discarded, Open, Released};
+        for (row, release, step) in [
+            (None, 0, Step::Write { count: 1 }),
+            // The same delivery again.
+            (Some((1, Open)), 0, Step::Keep),
+            // Released, failed again.
+            (Some((2, Released)), 1, Step::Write { count: 2 }),
+            // Released, and the first delivery comes once more.
+            (Some((2, Released)), 0, Step::Keep),
+            (Some((2, Open)), 1, Step::Keep),
+            (Some((2, Open)), 0, Step::Keep),
+            (Some((3, Released)), 2, Step::Write { count: 3 }),
+            (Some((1, Discarded)), 0, Step::Keep),
+            // A row that was lost does not lose the record.
+            (None, 4, Step::Write { count: 5 }),
+        ] {
+            assert_eq!(park(row, release), step, "{row:?} at release {release}");
+        }
+    }
+}
