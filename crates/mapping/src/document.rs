@@ -38,7 +38,7 @@ pub enum Owner {
     Vendor(VendorId),
 }
 
-/// A compiled mapping document.
+/// A compiled mapping document. It is shared between threads as it is.
 pub struct Mapping {
     owner: Owner,
     event_types: Vec<EventType>,

@@ -246,7 +246,7 @@ impl Expr {
                     (Code::MappingFilterFailed, format!("the filter `{text}` did not end within its steps"))
                 }
                 Failure::Stopped(Stopped::Depth) => {
-                    (Code::MappingFilterFailed, format!("the filter `{text}` built a value nested too deep"))
+                    (Code::MappingFilterFailed, format!("the filter `{text}` went too deep"))
                 }
                 Failure::TooManyOutputs => (
                     Code::MappingTooManyFacts,

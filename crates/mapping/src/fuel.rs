@@ -11,9 +11,18 @@ pub const STEPS_PER_EVENT: u64 = 5_000_000;
 /// Deepest value that a filter may build (a payload has at most 64 levels).
 pub const MAX_DEPTH: u16 = 128;
 
+/// Most stack that a filter may take, in bytes; threads of the runtime have 2 MiB.
+const MAX_STACK: usize = 1024 * 1024;
+
+// Stopping a filter needs unwinding.
+const _: () =
+    assert!(cfg!(panic = "unwind"), "filters are stopped by unwinding; panic=abort would end the process");
+
 thread_local! {
     /// Steps left; `None` outside of [`metered`].
     static LEFT: Cell<Option<u64>> = const { Cell::new(None) };
+    /// Where on the stack [`metered`] was called.
+    static BOTTOM: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Why a filter was stopped.
@@ -21,7 +30,7 @@ thread_local! {
 pub enum Stopped {
     /// It took too many steps.
     Steps,
-    /// It built a value that is nested too deep.
+    /// It built a value that is nested too deep, or called too deep.
     Depth,
 }
 
@@ -30,6 +39,7 @@ pub enum Stopped {
 /// An exhausted budget cannot be caught by the filter's own `try`.
 pub fn metered<T>(left: &mut u64, work: impl FnOnce() -> T) -> Result<T, Stopped> {
     LEFT.set(Some(*left));
+    BOTTOM.set(stack_address());
     // Values are immutable and shared by count, so nothing is seen half-made after an unwind.
     let result = catch_unwind(AssertUnwindSafe(work));
     *left = LEFT.take().unwrap_or(0);
@@ -46,6 +56,15 @@ pub fn charge(steps: u64) {
         Some(left) => LEFT.set(Some(left)),
         None => stop(Stopped::Steps),
     }
+    if stack_address().abs_diff(BOTTOM.get()) > MAX_STACK {
+        stop(Stopped::Depth);
+    }
+}
+
+/// About where the stack ends now.
+fn stack_address() -> usize {
+    let here = 0_u8;
+    std::ptr::from_ref(&here).addr()
 }
 
 /// Refuses values that are nested so deep that walking them could overflow the stack.

@@ -190,7 +190,8 @@ impl<'a> Drift<'a> {
 
     /// A schema with all that applies beside it.
     fn expand(&self, schema: &'a Value, all: &mut Vec<&'a Value>, depth: usize) {
-        if depth > 16 || !schema.is_object() {
+        // A schema that refers to itself would go on for ever.
+        if depth > 16 || all.len() >= 256 || !schema.is_object() {
             return;
         }
         all.push(schema);
@@ -267,6 +268,22 @@ mod tests {
             r#"{"items":[{"sku":1},{"sku":1,"new":1},{"new":2,"a/b":1}],"meta":{"any":1},"open":{"y":1},"extra":{"z":1}}"#,
         );
         assert_eq!(schema.drift(&payload), ["/items/1/new", "/items/2/a~1b", "/extra"]);
+    }
+
+    #[test]
+    fn schemas_that_refer_to_themselves_end() {
+        let tree = schema(
+            r##"{"properties":{"kids":{"type":"array","items":{"$ref":"#"}},"n":{"type":"integer"}}}"##,
+        );
+        let payload = json(r#"{"kids":[{"kids":[{"n":1,"new":1}]}]}"#);
+        assert!(tree.check(&payload).is_ok());
+        assert_eq!(tree.drift(&payload), ["/kids/0/kids/0/new"]);
+        for text in [r##"{"$ref":"#"}"##, r##"{"allOf":[{"$ref":"#"},{"$ref":"#"}],"properties":{}}"##] {
+            let circle = schema(text);
+            // Whatever they mean, they are answered.
+            let _ = circle.check(&payload);
+            assert!(circle.drift(&payload).len() <= 1);
+        }
     }
 
     #[test]

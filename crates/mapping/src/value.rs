@@ -77,11 +77,11 @@ impl Value {
         }
     }
 
-    /// Missing, `null` and the empty string all say nothing.
+    /// Missing, `null` and a text of nothing but blanks all say nothing.
     pub fn is_absent(&self) -> bool {
         match self {
             Self::Null => true,
-            Self::String(text) => text.is_empty(),
+            Self::String(text) => text.trim().is_empty(),
             _ => false,
         }
     }

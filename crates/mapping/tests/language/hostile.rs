@@ -47,14 +47,13 @@ fn filters_cannot_build_what_overflows_the_stack() {
     // Calls that nest with the payload: stopped by the stack that they take, on a small one too.
     let numbers = format!("{{\"a\": [{}]}}", vec!["0"; 60_000].join(","));
     for (filter, expected) in [
-        ("(reduce .a[] as $i (.; .)) |= 1", "XX"),
-        ("(foreach .a[] as $i (.; .)) |= 1", "XX"),
-        ("getpath(.a) |= 1", "XX"),
-        ("getpath(.a | map(\"x\")) |= 1", "XX"),
-        ("del(getpath(.a | map(\"x\")))", "XX"),
-        ("[recurse(if . < 100000 then . + 1 else empty end)] | length", "XX"),
-        ("first(0 | recurse(. + 1) | select(. > 100000))", "XX"),
-        (".a[] |= . + 1", "XX"),
+        ("(reduce .a[] as $i (.; .)) |= 1", "went too deep"),
+        ("(foreach .a[] as $i (.; .)) |= 1", "went too deep"),
+        ("getpath(.a) |= 1", "cannot index"),
+        ("getpath(.a | map(\"x\")) |= 1", "cannot index null"),
+        ("del(getpath(.a | map(\"x\")))", "cannot index null"),
+        ("first(0 | recurse(. + 1) | select(. > 100000))", "100001"),
+        (".a[] |= . + 1", "not an object"),
     ] {
         let run = || {
             std::thread::scope(|scope| {
@@ -64,7 +63,7 @@ fn filters_cannot_build_what_overflows_the_stack() {
             })
         };
         let outcome = run();
-        println!("{filter}: {expected} {}", &outcome[..outcome.len().min(150)]);
+        assert!(outcome.contains(expected), "{filter}: {outcome}");
     }
     assert!(filter_outcome(".a[]", "{\"a\": [1, 2, 3]}").starts_with("mapping-field-invalid"));
     let many = filter_outcome("range(20000)", "{}");
