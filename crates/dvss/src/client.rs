@@ -28,7 +28,10 @@ impl std::fmt::Display for Error {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unreachable { server, reason } => {
-                write!(formatter, "no answer from {server} ({reason}); is `dvss up` running there? --server names another")
+                write!(
+                    formatter,
+                    "no answer from {server} ({reason}); is `dvss up` running there? --server names another"
+                )
             }
             Self::Refused { status, code, detail } => {
                 write!(formatter, "{detail} ({code}, HTTP {})", status.as_u16())
@@ -65,7 +68,12 @@ impl Client {
     }
 
     /// `POST` with a text body, JSON back.
-    pub async fn post_text(&self, path: &str, query: &[(&str, String)], body: String) -> Result<Value, Error> {
+    pub async fn post_text(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        body: String,
+    ) -> Result<Value, Error> {
         let request = self.http.request(Method::POST, self.url(path)).query(query);
         self.json(request.header("content-type", "application/yaml").body(body)).await
     }

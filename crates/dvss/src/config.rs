@@ -28,10 +28,17 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address of the operator API and console.
     pub operator_listen: SocketAddr,
+    /// The stages that run in this process: all of them, unless a part of the work is measured or
+    /// taken over by hand.
+    pub stages: Vec<String>,
     /// The vendors' door.
     pub gateway: gateway::Options,
     /// The loop of every stage.
     pub runtime: runtime::Options,
+    /// Dedup.
+    pub dedup: dedup::Options,
+    /// Normalize.
+    pub normalize: normalize::Options,
     /// Divergence.
     pub divergence: divergence::Options,
     /// Outbox and sweeper.
@@ -48,8 +55,11 @@ impl Default for Config {
             data: PathBuf::from("dvss-data"),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             operator_listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            stages: ["dedup", "normalize", "divergence", "outbox"].map(str::to_owned).to_vec(),
             gateway: Default::default(),
             runtime: Default::default(),
+            dedup: Default::default(),
+            normalize: Default::default(),
             divergence: Default::default(),
             outbox: Default::default(),
             quarantine: Default::default(),
@@ -60,6 +70,7 @@ impl Default for Config {
 
 impl Config {
     /// Reads the file and the environment, and puts the flags over them.
+    #[expect(clippy::disallowed_methods, reason = "the binary reads the environment")]
     pub fn load(place: &Place) -> anyhow::Result<Self> {
         let environment = std::env::vars().filter(|(name, _)| name.starts_with("DVSS_"));
         let mut config = Self::from_parts(place.config.as_deref(), environment)?;
@@ -69,7 +80,10 @@ impl Config {
         Ok(config)
     }
 
-    fn from_parts(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> anyhow::Result<Self> {
+    fn from_parts(
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> anyhow::Result<Self> {
         let mut tree = match file {
             None => Value::Object(serde_json::Map::new()),
             Some(file) => {

@@ -5,17 +5,21 @@
 //! | [`cli`] | the command line |
 //! | [`config`] | one YAML file, `DVSS_…` over it, flags over both |
 //! | [`up`] | the whole pipeline in one process on the embedded default |
+//! | [`bench`] | what the pipeline does, and what it costs |
 //! | [`demo`] | `up`, with sample traffic and a tour of what came out |
 //! | [`client`] | the operator API, as commands use it |
 //! | [`commands`] | one module a command |
 //!
 //! Data goes to stdout, everything else to stderr. Exit codes: see [`cli::exit`].
 
+mod bench;
 mod cli;
 mod client;
 mod commands;
 mod config;
 mod demo;
+#[cfg(debug_assertions)]
+mod failpoint;
 mod up;
 
 use std::process::ExitCode;

@@ -7,12 +7,16 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use contract::topics;
+use dedup::Dedup;
 use divergence::Divergence;
 use embedded::{Embedded, SystemClock};
+use normalize::Normalize;
 use operator::{Host, Operator, StageHealth};
+use outbox::Outbox;
 use ports::Ports;
 use runtime::{Fatal, Handle, Processor, Service};
 use serde_json::json;
+use stores::codec::Codec;
 use stores::quarantine::QuarantineStore;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -24,11 +28,14 @@ use crate::config::Config;
 
 /// The stages: group, and the topic that it reads.
 const STAGES: [(&str, &str); 4] = [
-    (dedup::Dedup::NAME, topics::RAW),
-    (normalize::Normalize::NAME, topics::ACCEPTED),
+    (Dedup::NAME, topics::RAW),
+    (Normalize::NAME, topics::ACCEPTED),
     (Divergence::NAME, topics::NORMALIZED),
-    (outbox::Outbox::NAME, topics::OUTBOX),
+    (Outbox::NAME, topics::OUTBOX),
 ];
+
+/// The one member of every group: a data directory has one process.
+const MEMBER: &str = "embedded";
 
 /// The topic that a stage's group reads.
 pub fn input_of(group: &str) -> Option<&'static str> {
@@ -41,8 +48,12 @@ pub fn groups() -> Vec<&'static str> {
 }
 
 /// Opens the embedded store in a directory, with every topic, table and schema that dvss needs.
-pub fn open(data: &Path, options: embedded::Options) -> anyhow::Result<Ports> {
-    std::fs::create_dir_all(data).with_context(|| format!("cannot make the data directory {}", data.display()))?;
+pub fn open(data: &Path, config: &Config) -> anyhow::Result<Ports> {
+    std::fs::create_dir_all(data)
+        .with_context(|| format!("cannot make the data directory {}", data.display()))?;
+    let mut options = config.store.clone();
+    options.log.session_timeout = config.runtime.max_poll_interval;
+    options.log.transaction_timeout = config.runtime.transaction_timeout;
     let embedded = Embedded::open(data, options, embedded_parts(), Arc::new(SystemClock))?;
     Ok(embedded.ports())
 }
@@ -56,7 +67,12 @@ pub async fn run(config: Config, json: bool) -> anyhow::Result<u8> {
     });
     print::document(&place, json, |place| {
         let cell = |name: &str| print::cell(&place[name]);
-        format!("dvss is up\n  vendors    {}\n  operators  {}\n  data       {}\n", cell("vendors"), cell("operators"), cell("data"))
+        format!(
+            "dvss is up\n  vendors    {}\n  operators  {}\n  data       {}\n",
+            cell("vendors"),
+            cell("operators"),
+            cell("data")
+        )
     })?;
     running.wait().await?;
     Ok(exit::SUCCESS)
@@ -122,10 +138,12 @@ async fn drain(tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
 pub async fn start(config: &Config) -> anyhow::Result<Running> {
     telemetry::init_logs(telemetry::LogFormat::Json, &log_filter())?;
     let metrics = telemetry::install_metrics()?;
-    let ports = open(&config.data, config.store.clone())?;
-    seed(&ports).await?;
+    let ports = open(&config.data, config)?;
+    normalize::seed(&*ports.tables, ports.clock.now()).await.context("the shipped mappings")?;
 
-    let door = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let door = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
     let api_door = TcpListener::bind(config.operator_listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.operator_listen))?;
@@ -134,14 +152,29 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let (doors, stages, api) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let mut tasks = Tasks { doors: JoinSet::new(), stages: JoinSet::new(), api: JoinSet::new() };
     let mut handles = Vec::new();
-    let quarantine = Arc::new(QuarantineStore::new(ports.clone(), config.quarantine.clone()));
-    let divergence = Arc::new(Divergence::new(ports.clone(), config.divergence.clone()));
-    let outbox = Arc::new(outbox::Outbox::new(ports.clone(), config.outbox.clone()));
-    let mut stage = Stage { ports: &ports, quarantine, config, tasks: &mut tasks.stages, stop: &stages, handles: &mut handles };
-    stage.run(Arc::new(dedup::Dedup::new(ports.clone())));
-    stage.run(Arc::new(normalize::Normalize::new(ports.clone())));
-    stage.run(Arc::clone(&divergence));
-    stage.run(outbox);
+    let codec = Arc::new(Codec::new(Arc::clone(&ports.schemas)));
+    let divergence = {
+        let ports = at(&ports, "divergence")?;
+        let options = config.divergence.clone();
+        Arc::new(Divergence::new(ports.tables, Arc::clone(&codec), ports.clock, options)?)
+    };
+    let mut start = Starter {
+        ports: &ports,
+        codec: &codec,
+        config,
+        tasks: &mut tasks.stages,
+        stop: &stages,
+        handles: &mut handles,
+    };
+    let options = config.dedup.clone();
+    start.stage("dedup", |ports| {
+        Arc::new(Dedup::new(ports.tables, Arc::clone(&codec), ports.clock, options))
+    })?;
+    let options = config.normalize.clone();
+    start.stage("normalize", |ports| Arc::new(Normalize::new(ports.tables, ports.normalized, options)))?;
+    start.stage("divergence", |_| Arc::clone(&divergence))?;
+    let options = config.outbox.clone();
+    start.stage("outbox", |ports| Arc::new(Outbox::new(&ports, options)))?;
     {
         let (ports, options, stop) = (ports.clone(), config.outbox.clone(), stages.clone());
         tasks.stages.spawn(async move {
@@ -150,44 +183,59 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         });
     }
     {
-        let gateway = gateway::Gateway::new(ports.clone(), config.gateway.clone());
+        let gateway = gateway::Gateway::new(at(&ports, "gateway")?, config.gateway.clone());
         let stop = doors.clone();
         tasks.doors.spawn(async move { Ok(gateway.serve(door, stop).await?) });
     }
     {
         let host = Arc::new(Process { handles, metrics, divergence });
-        let operator = Operator::new(ports.clone(), host);
+        let operator = Operator::new(at(&ports, "operator")?, host);
         let stop = api.clone();
         tasks.api.spawn(async move { Ok(operator.serve(api_door, stop).await?) });
     }
     Ok(Running { gateway: gateway_address, operator: operator_address, doors, stages, api, tasks })
 }
 
-/// Puts the shipped mappings where normalize looks for them; what an operator put stays.
-async fn seed(ports: &Ports) -> anyhow::Result<()> {
-    let documents = stores::mappings::shipped().context("a shipped mapping has a mistake")?;
-    stores::mappings::seed(&*ports.tables, &*ports.clock, &documents).await?;
-    Ok(())
+/// The ports as one role sees them; debug builds put a failpoint around them.
+fn at(ports: &Ports, role: &'static str) -> anyhow::Result<Ports> {
+    #[cfg(debug_assertions)]
+    if let Some(policy) = crate::failpoint::from_environment()? {
+        return Ok(faults::around(ports, role, policy));
+    }
+    let _ = role;
+    Ok(ports.clone())
 }
 
-struct Stage<'a> {
+/// Starts the stages that the configuration names.
+struct Starter<'a> {
     ports: &'a Ports,
-    quarantine: Arc<QuarantineStore>,
+    codec: &'a Arc<Codec>,
     config: &'a Config,
     tasks: &'a mut JoinSet<anyhow::Result<()>>,
     stop: &'a CancellationToken,
     handles: &'a mut Vec<Handle>,
 }
 
-impl Stage<'_> {
-    fn run<P: Processor + 'static>(&mut self, processor: Arc<P>) {
+impl Starter<'_> {
+    fn stage<P: Processor + 'static>(
+        &mut self,
+        role: &'static str,
+        processor: impl FnOnce(Ports) -> Arc<P>,
+    ) -> anyhow::Result<()> {
+        if !self.config.stages.iter().any(|stage| stage == role) {
+            return Ok(());
+        }
+        let ports = at(self.ports, role)?;
+        let quarantine =
+            QuarantineStore::new(ports.clone(), Arc::clone(self.codec), self.config.quarantine.clone());
         let topic = input_of(P::NAME).unwrap_or_default();
-        let log = Arc::clone(&self.ports.log);
-        let options = self.config.runtime.clone();
-        let service = Service::new(processor, log, self.quarantine.clone(), &[topic], "embedded", options);
+        let (log, options) = (Arc::clone(&ports.log), self.config.runtime.clone());
+        let processor = processor(ports);
+        let service = Service::new(processor, log, Arc::new(quarantine), &[topic], MEMBER, options);
         self.handles.push(service.handle());
         let stop = self.stop.clone();
         self.tasks.spawn(async move { service.run(stop).await.map_err(|fatal: Fatal| fatal.into()) });
+        Ok(())
     }
 }
 
@@ -230,6 +278,7 @@ async fn signal() {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the binary reads the environment")]
 fn log_filter() -> String {
     std::env::var("DVSS_LOG").unwrap_or_else(|_| "warn".to_owned())
 }
@@ -237,8 +286,14 @@ fn log_filter() -> String {
 fn embedded_parts() -> embedded::Parts {
     embedded::Parts {
         tables: stores::tables::ALL.to_vec(),
-        schemas: stores::codec::schemas().into_iter().map(|(subject, text)| (subject, text.to_owned())).collect(),
+        schemas: stores::codec::schemas()
+            .into_iter()
+            .map(|(subject, text)| (subject, text.to_owned()))
+            .collect(),
         topics: stores::topics::shipped().into_iter().map(|topic| (topic.name, topic.partitions)).collect(),
-        groups: STAGES.iter().map(|(group, topic)| ((*group).to_owned(), vec![(*topic).to_owned()])).collect(),
+        groups: STAGES
+            .iter()
+            .map(|(group, topic)| ((*group).to_owned(), vec![(*topic).to_owned()]))
+            .collect(),
     }
 }

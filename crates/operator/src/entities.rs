@@ -14,7 +14,10 @@ use crate::server::Operator;
 const MOST: usize = 10_000;
 
 /// `GET /entities/{entity}`
-pub async fn history(State(operator): State<Operator>, Path(entity): Path<String>) -> Result<Json<Value>, Problem> {
+pub async fn history(
+    State(operator): State<Operator>,
+    Path(entity): Path<String>,
+) -> Result<Json<Value>, Problem> {
     let tables = &*operator.ports.tables;
     let (mut shown, mut after) = (Vec::new(), None::<String>);
     loop {
@@ -27,7 +30,9 @@ pub async fn history(State(operator): State<Operator>, Path(entity): Path<String
     }
     let stated = effects::state(tables, &entity).await?;
     if shown.is_empty() && stated.is_none() {
-        return Err(Problem::not_found(format!("entity {entity:?}; `dvss explain` shows an event's entities")));
+        return Err(Problem::not_found(format!(
+            "entity {entity:?}; `dvss explain` shows an event's entities"
+        )));
     }
     let state = stated.map(|stated| {
         let mut value = serde_json::to_value(&stated.state).unwrap_or_default();

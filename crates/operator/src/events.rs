@@ -18,7 +18,10 @@ use crate::{facts, quarantine};
 const PATIENCE: Patience = Patience { attempts: 3, pause: Duration::from_millis(100) };
 
 /// `GET /events/{ingestId}`
-pub async fn explain(State(operator): State<Operator>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+pub async fn explain(
+    State(operator): State<Operator>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
     let id = IngestId::parse(&id).map_err(|error| Problem::new(error.code, format!("{id:?}: {error}")))?;
     let found = ingest::by_ingest_id(&*operator.ports.tables, id, PATIENCE).await?;
     let parked = quarantine::of_event(&operator, id).await?;
@@ -39,7 +42,8 @@ async fn event(operator: &Operator, entry: &Entry, parked: Vec<Value>) -> Result
     let (ports, tables) = (&operator.ports, &*operator.ports.tables);
     let key = keys::normalized(&entry.event_type, entry.occurred_at, entry.ingest_id);
     let stored = normalized::get(&*ports.normalized, &key).await?;
-    let lines: Vec<&Fact> = stored.iter().flat_map(|stored| &stored.object.lines).map(|line| &line.fact).collect();
+    let lines: Vec<&Fact> =
+        stored.iter().flat_map(|stored| &stored.object.lines).map(|line| &line.fact).collect();
     let effects = facts::effects(operator, &lines).await?;
     let shown: Vec<Value> =
         lines.iter().zip(&effects).map(|(fact, effect)| facts::shown(fact, effect.as_ref())).collect();

@@ -9,6 +9,7 @@ use stores::mappings::{self, Document, Error, Id, Owner, Row};
 
 use crate::problem::Problem;
 use crate::server::Operator;
+use crate::vendors::ACTOR;
 
 /// Query of `POST /mappings`.
 #[derive(Debug, Deserialize)]
@@ -19,20 +20,27 @@ pub struct Put {
 }
 
 /// `POST /mappings`, the YAML document as the body.
-pub async fn put(State(operator): State<Operator>, Query(put): Query<Put>, text: String) -> Result<Json<Value>, Problem> {
+pub async fn put(
+    State(operator): State<Operator>,
+    Query(put): Query<Put>,
+    text: String,
+) -> Result<Json<Value>, Problem> {
     let mapping = mapping::Mapping::parse(&text)
         .map_err(|error| Problem::new(Code::MappingInvalid, format!("the mapping document: {error}")))?;
     let owner = match mapping.owner() {
         mapping::Owner::Vendor(vendor) => Owner::Vendor(vendor.clone()),
-        mapping::Owner::Platform(name) => Owner::parse(&format!("platform:{name}"))?,
+        mapping::Owner::Platform(name) => Owner::Platform(name.clone()),
     };
-    let id = Id { owner, event_type: mapping.event_type().clone(), version: mapping.version() };
-    let (tables, clock) = (&*operator.ports.tables, &*operator.ports.clock);
-    let mut row = mappings::put(tables, clock, &Document { id: id.clone(), text }).await?;
-    if put.activate {
-        row = mappings::activate(tables, clock, &id).await?;
+    let (tables, now) = (&*operator.ports.tables, operator.ports.clock.now());
+    let mut rows = Vec::new();
+    // One row an event type that the document reads.
+    for event_type in mapping.event_types() {
+        let id = Id { owner: owner.clone(), event_type: event_type.clone(), version: mapping.version() };
+        let document = Document { id: id.clone(), text: text.clone() };
+        let row = mappings::put(tables, now, ACTOR, &document).await?;
+        rows.push(if put.activate { mappings::activate(tables, now, ACTOR, &id).await? } else { row });
     }
-    Ok(Json(shown(&row)))
+    Ok(Json(json!({ "mappings": rows.iter().map(shown).collect::<Vec<_>>() })))
 }
 
 /// `GET /mappings`
@@ -58,7 +66,8 @@ pub async fn activate(
     Path(which): Path<(String, String, String)>,
 ) -> Result<Json<Value>, Problem> {
     let row = find(&operator, &which).await?;
-    Ok(Json(shown(&mappings::activate(&*operator.ports.tables, &*operator.ports.clock, &row.id).await?)))
+    let (tables, now) = (&*operator.ports.tables, operator.ports.clock.now());
+    Ok(Json(shown(&mappings::activate(tables, now, ACTOR, &row.id).await?)))
 }
 
 /// `POST /mappings/{owner}/{eventType}/{version}/retire`
@@ -67,12 +76,15 @@ pub async fn retire(
     Path(which): Path<(String, String, String)>,
 ) -> Result<Json<Value>, Problem> {
     let row = find(&operator, &which).await?;
-    let (tables, clock) = (&*operator.ports.tables, &*operator.ports.clock);
-    let retired = mappings::retire(tables, clock, &row.id.owner, &row.id.event_type).await?;
+    let (tables, now) = (&*operator.ports.tables, operator.ports.clock.now());
+    let retired = mappings::retire(tables, now, ACTOR, &row.id.owner, &row.id.event_type).await?;
     Ok(Json(shown(&retired.unwrap_or(row))))
 }
 
-async fn find(operator: &Operator, (owner, event_type, version): &(String, String, String)) -> Result<Row, Problem> {
+async fn find(
+    operator: &Operator,
+    (owner, event_type, version): &(String, String, String),
+) -> Result<Row, Problem> {
     let owner = Owner::parse(owner)?;
     let event_type = EventType::parse(event_type.as_str())
         .map_err(|error| Problem::new(error.code, format!("event type {event_type:?}: {error}")))?;
@@ -83,7 +95,9 @@ async fn find(operator: &Operator, (owner, event_type, version): &(String, Strin
         "latest" => rows.pop(),
         number => rows.into_iter().find(|row| row.id.version.to_string() == number),
     };
-    found.ok_or_else(|| Problem::not_found(format!("mapping {owner} {event_type} version {version}; `dvss mappings list`")))
+    found.ok_or_else(|| {
+        Problem::not_found(format!("mapping {owner} {event_type} version {version}; `dvss mappings list`"))
+    })
 }
 
 fn shown(row: &Row) -> Value {

@@ -32,7 +32,8 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(self.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if status.is_server_error() {
             tracing::warn!(code = %self.code, detail = self.detail, "an operator's request failed");
         }
@@ -76,5 +77,16 @@ impl From<ports::log::Error> for Problem {
             _ => Code::Unavailable,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<stores::normalized::Error> for Problem {
+    fn from(error: stores::normalized::Error) -> Self {
+        match error {
+            stores::normalized::Error::Blobs(error) => error.into(),
+            unreadable @ stores::normalized::Error::Unreadable { .. } => {
+                Self::new(Code::ObjectCorrupt, unreadable.to_string())
+            }
+        }
     }
 }

@@ -106,3 +106,34 @@ impl Operator {
 async fn openapi() -> impl IntoResponse {
     (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], include_str!("openapi.json"))
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_route_is_in_the_openapi_document_and_the_other_way_round() {
+        let routes = include_str!("server.rs");
+        let api = routes
+            .split("let api = Router::new()")
+            .nth(1)
+            .and_then(|rest| rest.split(';').next())
+            .expect("routes");
+        let mut routed: Vec<&str> =
+            api.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        let document: serde_json::Value = serde_json::from_str(include_str!("openapi.json")).expect("JSON");
+        let paths = document["paths"].as_object().expect("paths");
+        let mut described: Vec<&str> = paths.keys().map(String::as_str).collect();
+        routed.sort_unstable();
+        described.sort_unstable();
+        assert_eq!(routed, described);
+        for (path, methods) in paths {
+            let route = api
+                .split(&format!("\"{path}\""))
+                .nth(1)
+                .and_then(|rest| rest.split(".route(").next())
+                .expect("route");
+            for method in methods.as_object().expect("methods").keys() {
+                assert!(route.contains(&format!("{method}(")), "{method} {path}");
+            }
+        }
+    }
+}

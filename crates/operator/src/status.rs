@@ -13,7 +13,8 @@ use crate::server::Operator;
 pub async fn status(State(operator): State<Operator>) -> Result<Json<Value>, Problem> {
     let mut groups = Vec::new();
     for stage in operator.host.stages() {
-        let lag = runtime::lag(&*operator.ports.log, &stage.group, &stage.topic).await?;
+        let lags = runtime::lag(&*operator.ports.log, &stage.group, &[&stage.topic]).await?;
+        let lag: u64 = lags.iter().map(|lag| lag.records).sum();
         groups.push(json!({
             "group": stage.group, "topic": stage.topic, "lag": lag, "live": stage.live, "ready": stage.ready,
         }));

@@ -110,7 +110,9 @@ async fn value(operator: &Operator, record: &RawRecord) -> Result<Box<RawValue>,
     } else {
         match contract::Json::parse(&record.value) {
             Ok(json) => json.to_string(),
-            Err(_) => serde_json::Value::String(String::from_utf8_lossy(&record.value).into_owned()).to_string(),
+            Err(_) => {
+                serde_json::Value::String(String::from_utf8_lossy(&record.value).into_owned()).to_string()
+            }
         }
     };
     RawValue::from_string(text).map_err(|error| internal(&error))

@@ -29,10 +29,15 @@ pub struct Add {
 pub async fn add(State(operator): State<Operator>, Json(body): Json<Add>) -> Result<Json<Value>, Problem> {
     let id = vendor_id(&body.vendor_id)?;
     let rate = body.events_per_second.map(|rate| Rate { events_per_second: rate, burst: rate });
-    let settings =
-        Settings { platform: body.platform, ordering_pointer: body.ordering_pointer, rate, ..Settings::default() };
-    let key = Key::draw(&id, &mut rand::rng());
-    let vendor = vendors::add(&*operator.ports.tables, operator.ports.clock.now(), ACTOR, settings, &key).await?;
+    let settings = Settings {
+        platform: body.platform,
+        ordering_pointer: body.ordering_pointer,
+        rate,
+        ..Settings::default()
+    };
+    let key = draw(&id);
+    let vendor =
+        vendors::add(&*operator.ports.tables, operator.ports.clock.now(), ACTOR, settings, &key).await?;
     Ok(Json(with_key(&vendor, &key)))
 }
 
@@ -51,26 +56,38 @@ pub async fn list(State(operator): State<Operator>) -> Result<Json<Value>, Probl
 }
 
 /// `POST /vendors/{id}/rotate`
-pub async fn rotate(State(operator): State<Operator>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
-    let key = Key::draw(&vendor_id(&id)?, &mut rand::rng());
+pub async fn rotate(
+    State(operator): State<Operator>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let key = draw(&vendor_id(&id)?);
     let vendor = vendors::rotate(&*operator.ports.tables, operator.ports.clock.now(), ACTOR, &key).await?;
     Ok(Json(with_key(&vendor, &key)))
 }
 
 /// `POST /vendors/{id}/revoke`: the older of two keys.
-pub async fn revoke(State(operator): State<Operator>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+pub async fn revoke(
+    State(operator): State<Operator>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
     let now = operator.ports.clock.now();
     Ok(Json(shown(&vendors::revoke(&*operator.ports.tables, now, ACTOR, &vendor_id(&id)?, None).await?)))
 }
 
 /// `POST /vendors/{id}/disable`
-pub async fn disable(State(operator): State<Operator>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+pub async fn disable(
+    State(operator): State<Operator>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
     let now = operator.ports.clock.now();
     Ok(Json(shown(&vendors::disable(&*operator.ports.tables, now, ACTOR, &vendor_id(&id)?).await?)))
 }
 
 /// `POST /vendors/{id}/enable`
-pub async fn enable(State(operator): State<Operator>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+pub async fn enable(
+    State(operator): State<Operator>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
     let now = operator.ports.clock.now();
     Ok(Json(shown(&vendors::enable(&*operator.ports.tables, now, ACTOR, &vendor_id(&id)?).await?)))
 }
@@ -78,6 +95,11 @@ pub async fn enable(State(operator): State<Operator>, Path(id): Path<String>) ->
 /// Reads a vendor id of a path or a body.
 pub fn vendor_id(text: &str) -> Result<VendorId, Problem> {
     VendorId::parse(text).map_err(|error| Problem::new(error.code, format!("vendor {text:?}: {error}")))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a key must be unguessable, so no seed may give it again")]
+fn draw(vendor: &VendorId) -> Key {
+    Key::draw(vendor, &mut rand::rng())
 }
 
 fn shown(vendor: &Vendor) -> Value {

@@ -12,7 +12,8 @@ use crate::client::{Client, segment};
 pub async fn run(client: &Client, command: Mappings, json: bool) -> anyhow::Result<u8> {
     let answer = match command {
         Mappings::Put { file, activate } => {
-            let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            let text =
+                std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
             client.post_text("/mappings", &[("activate", activate.to_string())], text).await?
         }
         Mappings::Test { paths } => return test(&paths, json),
@@ -39,7 +40,9 @@ fn test(paths: &[PathBuf], json: bool) -> anyhow::Result<u8> {
     let (mut rows, mut good) = (Vec::new(), true);
     for document in documents {
         let cases = document.with_extension("cases.yaml");
-        let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
+        let read = |path: &Path| {
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+        };
         let report = mapping::test(&read(&document)?, &read(&cases)?);
         good &= report.failures.is_empty() && report.passed > 0;
         rows.push(json!({

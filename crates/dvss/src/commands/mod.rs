@@ -32,7 +32,8 @@ pub async fn run(arguments: Cli) -> anyhow::Result<u8> {
             print::document(&answer, json, print::history)
         }
         Command::Recompute { entity } => {
-            let answer = client.post(&format!("/entities/{}/recompute", segment(&entity)), &json!({})).await?;
+            let answer =
+                client.post(&format!("/entities/{}/recompute", segment(&entity)), &json!({})).await?;
             print::document(&answer, json, print::history)
         }
         Command::Reconcile { repair } => {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::print;
 use crate::cli::Offsets;
+use crate::config::Config;
 use crate::up;
 
 pub async fn run(command: Offsets, json: bool) -> anyhow::Result<u8> {
@@ -16,25 +17,33 @@ pub async fn run(command: Offsets, json: bool) -> anyhow::Result<u8> {
     let rows = offsets(&data, &group, reset).await?;
     print::document(&Value::Array(rows), json, |rows| {
         let rows = rows.as_array().into_iter().flatten();
-        let cells = |row: &Value| ["partition", "before", "committed", "end"].map(|name| print::cell(&row[name])).to_vec();
+        let cells = |row: &Value| {
+            ["partition", "before", "committed", "end"].map(|name| print::cell(&row[name])).to_vec()
+        };
         print::table(&["PARTITION", "BEFORE", "COMMITTED", "END"], &rows.map(cells).collect::<Vec<_>>())
     })
 }
 
 async fn offsets(data: &Path, group: &str, reset: bool) -> anyhow::Result<Vec<Value>> {
     anyhow::ensure!(data.is_dir(), "there is no data directory {}", data.display());
-    let topic = up::input_of(group)
-        .ok_or_else(|| anyhow::anyhow!("no stage is the group {group}; the groups are {}", up::groups().join(", ")))?;
-    let ports = up::open(data, embedded::Options::default())?;
+    let topic = up::input_of(group).ok_or_else(|| {
+        anyhow::anyhow!("no stage is the group {group}; the groups are {}", up::groups().join(", "))
+    })?;
+    let ports = up::open(data, &Config::default())?;
     let log = ports.log;
     let (before, ends) = (log.committed(group, topic).await?, log.ends(topic).await?);
-    let partition = |index: usize| ports::log::Partition::new(topic, u32::try_from(index).unwrap_or(u32::MAX));
+    let partition =
+        |index: usize| ports::log::Partition::new(topic, u32::try_from(index).unwrap_or(u32::MAX));
     if reset {
-        let next: Vec<_> = ends.iter().enumerate().map(|(index, ends)| (partition(index), ends.start)).collect();
+        let next: Vec<_> =
+            ends.iter().enumerate().map(|(index, ends)| (partition(index), ends.start)).collect();
         log.set_committed(group, &next).await?;
     }
     let after = log.committed(group, topic).await?;
-    let row = |((index, ends), (before, after)): ((usize, &ports::log::Ends), (&Option<i64>, &Option<i64>))| {
+    let row = |((index, ends), (before, after)): (
+        (usize, &ports::log::Ends),
+        (&Option<i64>, &Option<i64>),
+    )| {
         json!({
             "partition": partition(index).to_string(), "before": before, "committed": after, "end": ends.uncommitted,
         })

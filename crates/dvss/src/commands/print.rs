@@ -23,7 +23,8 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let line = |cells: &mut dyn Iterator<Item = &str>| {
         let mut text = String::new();
         for (cell, width) in cells.zip(&widths) {
-            let number = !cell.is_empty() && cell.chars().all(|letter| letter.is_ascii_digit() || "-.%".contains(letter));
+            let number = !cell.is_empty()
+                && cell.chars().all(|letter| letter.is_ascii_digit() || "-.%".contains(letter));
             let padding = " ".repeat(width - cell.chars().count());
             text += &if number { format!("{padding}{cell}  ") } else { format!("{cell}{padding}  ") };
         }
@@ -44,7 +45,9 @@ pub fn cell(value: &Value) -> String {
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     };
-    text.chars().flat_map(|letter| if letter.is_control() { letter.escape_default().collect() } else { vec![letter] }).collect()
+    text.chars()
+        .flat_map(|letter| if letter.is_control() { letter.escape_default().collect() } else { vec![letter] })
+        .collect()
 }
 
 fn columns(values: &Value, header: &[(&str, &str)]) -> String {
@@ -52,7 +55,9 @@ fn columns(values: &Value, header: &[(&str, &str)]) -> String {
         .as_array()
         .into_iter()
         .flatten()
-        .map(|row| header.iter().map(|(_, pointer)| row.pointer(pointer).map(cell).unwrap_or_default()).collect())
+        .map(|row| {
+            header.iter().map(|(_, pointer)| row.pointer(pointer).map(cell).unwrap_or_default()).collect()
+        })
         .collect();
     table(&header.iter().map(|(name, _)| *name).collect::<Vec<_>>(), &rows)
 }
@@ -66,8 +71,13 @@ pub fn vendors(answer: &Value) -> String {
     let Some(vendors) = answer.get("vendors") else { return format!("{}\n", cell(&answer["vendorId"])) };
     columns(
         vendors,
-        &[("VENDOR", "/vendorId"), ("PLATFORM", "/platform"), ("KEYS", "/keys"), ("EVENTS/S", "/eventsPerSecond"),
-          ("DISABLED", "/disabled")],
+        &[
+            ("VENDOR", "/vendorId"),
+            ("PLATFORM", "/platform"),
+            ("KEYS", "/keys"),
+            ("EVENTS/S", "/eventsPerSecond"),
+            ("DISABLED", "/disabled"),
+        ],
     )
 }
 
@@ -79,8 +89,13 @@ pub fn mappings(answer: &Value) -> String {
     if let Some(mappings) = answer.get("mappings") {
         return columns(
             mappings,
-            &[("OWNER", "/owner"), ("EVENT TYPE", "/eventType"), ("VERSION", "/version"), ("STATUS", "/status"),
-              ("ACTIVATION", "/activation")],
+            &[
+                ("OWNER", "/owner"),
+                ("EVENT TYPE", "/eventType"),
+                ("VERSION", "/version"),
+                ("STATUS", "/status"),
+                ("ACTIVATION", "/activation"),
+            ],
         );
     }
     let (owner, event_type) = (cell(&answer["owner"]), cell(&answer["eventType"]));
@@ -95,7 +110,8 @@ pub fn mapping_tests(reports: &Value) -> String {
         let verdict = if failures.is_empty() { "ok" } else { "FAILED" };
         text += &format!("{verdict:7} {:3} passed  {}\n", cell(&report["passed"]), cell(&report["document"]));
         for failure in failures {
-            text += &format!("        {}\n", failure.as_str().unwrap_or_default().replace('\n', "\n        "));
+            text +=
+                &format!("        {}\n", failure.as_str().unwrap_or_default().replace('\n', "\n        "));
         }
     }
     text
@@ -106,8 +122,16 @@ pub fn quarantine(answer: &Value) -> String {
     match answer.get("rows") {
         Some(rows) => columns(
             rows,
-            &[("STAGE", "/stage"), ("IDENTITY", "/identity"), ("VENDOR", "/vendorId"), ("STATUS", "/status"),
-              ("N", "/count"), ("CODE", "/code"), ("POINTER", "/pointer"), ("MESSAGE", "/message")],
+            &[
+                ("STAGE", "/stage"),
+                ("IDENTITY", "/identity"),
+                ("VENDOR", "/vendorId"),
+                ("STATUS", "/status"),
+                ("N", "/count"),
+                ("CODE", "/code"),
+                ("POINTER", "/pointer"),
+                ("MESSAGE", "/message"),
+            ],
         ),
         None => fields(answer),
     }
@@ -116,11 +140,19 @@ pub fn quarantine(answer: &Value) -> String {
 /// Where an event went.
 pub fn explain(answer: &Value) -> String {
     let mut text = String::new();
-    for name in ["ingestId", "vendorId", "externalEventId", "eventType", "occurredAt", "receivedAt", "status"] {
+    for name in ["ingestId", "vendorId", "externalEventId", "eventType", "occurredAt", "receivedAt", "status"]
+    {
         text += &format!("{name:16} {}\n", cell(&answer[name]));
     }
     let raw = &answer["raw"];
-    text += &format!("{:16} {}/{}\n{:16} sha256 {}\n", "raw object", cell(&raw["bucket"]), cell(&raw["key"]), "", cell(&raw["sha256"]));
+    text += &format!(
+        "{:16} {}/{}\n{:16} sha256 {}\n",
+        "raw object",
+        cell(&raw["bucket"]),
+        cell(&raw["key"]),
+        "",
+        cell(&raw["sha256"])
+    );
     if let Some(key) = answer["normalized"]["key"].as_str() {
         text += &format!("{:16} {}/{key}\n", "normalized", cell(&answer["normalized"]["bucket"]));
     }
@@ -129,16 +161,37 @@ pub fn explain(answer: &Value) -> String {
     if count > 0 {
         text += &columns(
             &answer["facts"],
-            &[("LINE", "/line"), ("LEG", "/leg"), ("REV", "/revision"), ("OUTCOME", "/outcome"), ("TYPE", "/eventType"),
-              ("ENTITY", "/entity"), ("TOPIC", "/published/topic"), ("PARTITION", "/published/partition"),
-              ("OFFSET", "/published/offset"), ("DATA", "/data")],
+            &[
+                ("LINE", "/line"),
+                ("LEG", "/leg"),
+                ("REV", "/revision"),
+                ("OUTCOME", "/outcome"),
+                ("TYPE", "/eventType"),
+                ("ENTITY", "/entity"),
+                ("TOPIC", "/published/topic"),
+                ("PARTITION", "/published/partition"),
+                ("OFFSET", "/published/offset"),
+                ("DATA", "/data"),
+            ],
         );
     }
     for (name, header) in [
-        ("quarantine", &[("STAGE", "/stage"), ("CODE", "/code"), ("POINTER", "/pointer"), ("STATUS", "/status"), ("MESSAGE", "/message")][..]),
+        (
+            "quarantine",
+            &[
+                ("STAGE", "/stage"),
+                ("CODE", "/code"),
+                ("POINTER", "/pointer"),
+                ("STATUS", "/status"),
+                ("MESSAGE", "/message"),
+            ][..],
+        ),
         ("divergence", &[("KIND", "/kind"), ("LINE", "/line"), ("MESSAGE", "/message")][..]),
         ("repeats", &[("INGEST ID", "/ingestId"), ("RECEIVED", "/receivedAt")][..]),
-        ("conflicts", &[("INGEST ID", "/ingestId"), ("FINGERPRINT", "/fingerprint"), ("KEPT AT", "/raw/key")][..]),
+        (
+            "conflicts",
+            &[("INGEST ID", "/ingestId"), ("FINGERPRINT", "/fingerprint"), ("KEPT AT", "/raw/key")][..],
+        ),
     ] {
         if answer[name].as_array().is_some_and(|rows| !rows.is_empty()) {
             text += &format!("\n{name}\n{}", columns(&answer[name], header));
@@ -152,8 +205,16 @@ pub fn history(answer: &Value) -> String {
     let mut text = format!("{}\n", cell(&answer["entity"]));
     text += &columns(
         &answer["facts"],
-        &[("OCCURRED", "/occurredAt"), ("TYPE", "/eventType"), ("INGEST ID", "/ingestId"), ("LINE", "/line"),
-          ("REV", "/revision"), ("OUTCOME", "/outcome"), ("OFFSET", "/published/offset"), ("DATA", "/data")],
+        &[
+            ("OCCURRED", "/occurredAt"),
+            ("TYPE", "/eventType"),
+            ("INGEST ID", "/ingestId"),
+            ("LINE", "/line"),
+            ("REV", "/revision"),
+            ("OUTCOME", "/outcome"),
+            ("OFFSET", "/published/offset"),
+            ("DATA", "/data"),
+        ],
     );
     text + "\nstate\n" + &fields(&answer["state"])
 }
@@ -162,13 +223,23 @@ pub fn history(answer: &Value) -> String {
 pub fn reconcile(answer: &Value) -> String {
     let mut text = columns(
         &answer["vendors"],
-        &[("VENDOR", "/vendorId"), ("ACCEPTED", "/accepted"), ("PUBLISHED", "/published"), ("DUPLICATE", "/duplicate"),
-          ("CONFLICT", "/conflict"), ("QUARANTINED", "/quarantined"), ("IN FLIGHT", "/inFlight"),
-          ("MISSING", "/missing"), ("FACTS", "/facts"), ("REPEATS", "/repeats")],
+        &[
+            ("VENDOR", "/vendorId"),
+            ("ACCEPTED", "/accepted"),
+            ("PUBLISHED", "/published"),
+            ("DUPLICATE", "/duplicate"),
+            ("CONFLICT", "/conflict"),
+            ("QUARANTINED", "/quarantined"),
+            ("IN FLIGHT", "/inFlight"),
+            ("MISSING", "/missing"),
+            ("FACTS", "/facts"),
+            ("REPEATS", "/repeats"),
+        ],
     );
     let orphans = answer["orphans"].as_array().map_or(0, Vec::len);
     if orphans > 0 {
-        text += &format!("\n{orphans} raw object(s) without a record; `dvss reconcile --repair` produces them\n");
+        text +=
+            &format!("\n{orphans} raw object(s) without a record; `dvss reconcile --repair` produces them\n");
     }
     let verdict = if answer["balanced"] == Value::Bool(true) { "balanced" } else { "NOT BALANCED" };
     text + &format!("\nThe books are {verdict}.\n")
@@ -176,10 +247,18 @@ pub fn reconcile(answer: &Value) -> String {
 
 /// Groups and lag.
 pub fn status(answer: &Value) -> String {
-    let groups = columns(&answer["groups"], &[("GROUP", "/group"), ("TOPIC", "/topic"), ("LAG", "/lag"), ("READY", "/ready")]);
+    let groups = columns(
+        &answer["groups"],
+        &[("GROUP", "/group"), ("TOPIC", "/topic"), ("LAG", "/lag"), ("READY", "/ready")],
+    );
     format!("{groups}\n{}", fields(&answer["counts"]))
 }
 
 fn fields(value: &Value) -> String {
-    value.as_object().into_iter().flatten().map(|(name, value)| format!("{name:20} {}\n", cell(value))).collect()
+    value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| format!("{name:20} {}\n", cell(value)))
+        .collect()
 }

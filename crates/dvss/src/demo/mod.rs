@@ -50,7 +50,10 @@ pub async fn run(options: Demo, json: bool) -> anyhow::Result<u8> {
 }
 
 async fn tour(running: &Running, json: bool) -> anyhow::Result<u8> {
-    say(&format!("dvss is up: vendors at http://{}, operators at http://{}", running.gateway, running.operator));
+    say(&format!(
+        "dvss is up: vendors at http://{}, operators at http://{}",
+        running.gateway, running.operator
+    ));
     let client = Client::new(&format!("http://{}", running.operator));
     let mut keys = BTreeMap::new();
     for (vendor, platform) in VENDORS {
@@ -66,7 +69,8 @@ async fn tour(running: &Running, json: bool) -> anyhow::Result<u8> {
     let explained = client.get(&format!("/events/{}", segment(&chosen.ingest_id)), &[]).await?;
     let vendors = summary(&sent, &report);
     let balanced = report["balanced"] == Value::Bool(true);
-    let document = json!({ "vendors": vendors, "explain": explained, "reconcile": report, "balanced": balanced });
+    let document =
+        json!({ "vendors": vendors, "explain": explained, "reconcile": report, "balanced": balanced });
     print::document(&document, json, words)?;
     Ok(if balanced { exit::SUCCESS } else { exit::UNBALANCED })
 }
@@ -113,7 +117,8 @@ async fn settle(client: &Client) -> anyhow::Result<Value> {
 /// Per vendor: what was sent, how the door answered, and what became of it.
 fn summary(sent: &[Sent], report: &Value) -> Value {
     let rows = VENDORS.iter().map(|(vendor, platform)| {
-        let of = |status: u16| sent.iter().filter(|sent| sent.vendor == *vendor && sent.status == status).count();
+        let of =
+            |status: u16| sent.iter().filter(|sent| sent.vendor == *vendor && sent.status == status).count();
         let books = report["vendors"].as_array().into_iter().flatten().find(|row| row["vendorId"] == *vendor);
         let books = books.cloned().unwrap_or_default();
         json!({
@@ -128,9 +133,30 @@ fn summary(sent: &[Sent], report: &Value) -> Value {
 }
 
 fn words(document: &Value) -> String {
-    let header = ["VENDOR", "PLATFORM", "SENT", "202", "200 DUP", "409", "PUBLISHED", "QUARANTINED", "FACTS", "REPEATS"];
-    let names =
-        ["vendorId", "platform", "sent", "accepted", "duplicate", "conflict", "published", "quarantined", "facts", "repeats"];
+    let header = [
+        "VENDOR",
+        "PLATFORM",
+        "SENT",
+        "202",
+        "200 DUP",
+        "409",
+        "PUBLISHED",
+        "QUARANTINED",
+        "FACTS",
+        "REPEATS",
+    ];
+    let names = [
+        "vendorId",
+        "platform",
+        "sent",
+        "accepted",
+        "duplicate",
+        "conflict",
+        "published",
+        "quarantined",
+        "facts",
+        "repeats",
+    ];
     let rows: Vec<Vec<String>> = document["vendors"]
         .as_array()
         .into_iter()

@@ -183,7 +183,8 @@ impl Books {
     /// Closes the books. A duplicate of a missing winner is missing too: its vendor was told that the
     /// event is taken, and it is not.
     pub fn close(mut self, orphans: Vec<String>) -> Report {
-        let lost: HashSet<IngestId> = self.accounts.values().flat_map(|account| account.missing.clone()).collect();
+        let lost: HashSet<IngestId> =
+            self.accounts.values().flat_map(|account| account.missing.clone()).collect();
         for (vendor, id, winner) in std::mem::take(&mut self.duplicates) {
             let class = if lost.contains(&winner) { Class::Missing } else { Class::Duplicate(winner) };
             self.account(&vendor).enter(id, class);
@@ -224,7 +225,11 @@ mod tests {
         let earlier = Claimed { ingest_id: id("e0"), ..own };
         let other = Claimed { ingest_id: id("e1"), fingerprint: Fingerprint::of_bytes(b"two") };
         let seen = |claimed, newcomer, published, quarantined, unread| Evidence {
-            claimed, newcomer, published, quarantined, unread,
+            claimed,
+            newcomer,
+            published,
+            quarantined,
+            unread,
         };
         for (flagged, evidence, class) in [
             //    claimed         newcomer published quarantined unread

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use contract::canonical::Fact;
 use contract::event::Event;
 use contract::{Fingerprint, IngestId, VendorId, keys, topics};
-use ports::log::{Offset, Partition, RawRecord};
+use ports::Log;
+use ports::log::{Ends, Offset, Partition, RawRecord};
 use stores::effects::{self, Effect};
 use stores::ingest::{self, Patience, Status};
 use stores::outbox::RowRef;
@@ -40,15 +41,16 @@ pub struct Found {
 pub async fn report(operator: &Operator) -> Result<Found, Problem> {
     let snapshot = Snapshot::take(operator).await?;
     let (mut books, mut seen, mut suspects) = (Books::default(), Seen::default(), Vec::new());
-    let end = walk(operator, topics::RAW, None, async |record| {
-        let Some(event) = seen.first_time(&record) else { return Ok(()) };
-        match snapshot.classify(operator, &event, &record).await? {
-            Class::Missing => suspects.push((event, record)),
-            class => books.enter(&event.draft.vendor_id, event.draft.ingest_id, class),
+    let mut raw = Walk::begin(operator, topics::RAW, None).await?;
+    while let Some(page) = raw.page().await? {
+        for record in page {
+            let Some(event) = seen.first_time(&record) else { continue };
+            match snapshot.classify(operator, &event, &record).await? {
+                Class::Missing => suspects.push((event, record)),
+                class => books.enter(&event.draft.vendor_id, event.draft.ingest_id, class),
+            }
         }
-        Ok(())
-    })
-    .await?;
+    }
     // What looks lost is looked at once more, on a picture taken now.
     let mut missing = Vec::new();
     if !suspects.is_empty() {
@@ -64,7 +66,7 @@ pub async fn report(operator: &Operator) -> Result<Found, Problem> {
     for (vendor, (facts, repeats)) in public(operator).await? {
         books.public(&vendor, facts, repeats);
     }
-    let orphans = orphans(operator, &mut seen, end).await?;
+    let orphans = orphans(operator, &mut seen, raw.end()).await?;
     Ok(Found { report: books.close(orphans), missing })
 }
 
@@ -100,22 +102,31 @@ struct Snapshot {
 impl Snapshot {
     async fn take(operator: &Operator) -> Result<Self, Problem> {
         let log = &operator.ports.log;
-        let raw = log.committed(STAGES[0].1, STAGES[0].0).await?.into_iter().map(|next| next.unwrap_or(0)).collect();
+        let raw = log
+            .committed(STAGES[0].1, STAGES[0].0)
+            .await?
+            .into_iter()
+            .map(|next| next.unwrap_or(0))
+            .collect();
         let mut unread = HashSet::new();
         for (topic, group) in &STAGES[1..] {
             let from = log.committed(group, topic).await?.into_iter().map(|next| next.unwrap_or(0)).collect();
-            walk(operator, topic, Some(from), async |record| {
-                unread.extend(event_of(&record));
-                Ok(())
-            })
-            .await?;
+            let mut walk = Walk::begin(operator, topic, Some(from)).await?;
+            while let Some(page) = walk.page().await? {
+                unread.extend(page.iter().filter_map(event_of));
+            }
         }
         let receipts = receipts(operator).await?;
         let quarantined = quarantine::parked_events(operator).await?;
         Ok(Self { raw, unread, receipts, quarantined })
     }
 
-    async fn classify(&self, operator: &Operator, event: &Event, record: &RawRecord) -> Result<Class, Problem> {
+    async fn classify(
+        &self,
+        operator: &Operator,
+        event: &Event,
+        record: &RawRecord,
+    ) -> Result<Class, Problem> {
         let draft = &event.draft;
         let accepted = Accepted {
             vendor_id: draft.vendor_id.clone(),
@@ -126,7 +137,9 @@ impl Snapshot {
         let tables = &*operator.ports.tables;
         let entry = ingest::lookup(tables, &draft.vendor_id, &draft.external_event_id).await?;
         let own = entry.as_ref().filter(|entry| {
-            event.conflict_with.is_none() && entry.ingest_id == draft.ingest_id && entry.fingerprint == draft.fingerprint
+            event.conflict_with.is_none()
+                && entry.ingest_id == draft.ingest_id
+                && entry.fingerprint == draft.fingerprint
         });
         let newcomer = match own {
             Some(_) => false,
@@ -139,7 +152,8 @@ impl Snapshot {
         let index = usize::try_from(record.partition.index).unwrap_or(usize::MAX);
         let raw_unread = self.raw.get(index).is_some_and(|committed| record.offset >= *committed);
         let evidence = Evidence {
-            claimed: entry.map(|entry| Claimed { ingest_id: entry.ingest_id, fingerprint: entry.fingerprint }),
+            claimed: entry
+                .map(|entry| Claimed { ingest_id: entry.ingest_id, fingerprint: entry.fingerprint }),
             newcomer,
             published,
             quarantined: self.quarantined.contains(&draft.ingest_id),
@@ -153,7 +167,9 @@ impl Snapshot {
     async fn published(&self, operator: &Operator, event: &Event) -> Result<bool, Problem> {
         let draft = &event.draft;
         let key = keys::normalized(&draft.event_type, draft.occurred_at, draft.ingest_id);
-        let Some(stored) = normalized::get(&*operator.ports.normalized, &key).await? else { return Ok(false) };
+        let Some(stored) = normalized::get(&*operator.ports.normalized, &key).await? else {
+            return Ok(false);
+        };
         let lines: Vec<&Fact> = stored.object.lines.iter().map(|line| &line.fact).collect();
         let rows = facts::effects(operator, &lines).await?;
         Ok(lines.iter().zip(&rows).all(|(fact, row)| row.as_ref().is_some_and(|row| self.is_out(fact, row))))
@@ -196,13 +212,14 @@ async fn receipts(operator: &Operator) -> Result<HashSet<(RowRef, u32)>, Problem
     let copied = log.committed(stores::receipts::COPIED_GROUP, topics::RECEIPTS).await?;
     let from = copied.into_iter().map(|next| next.unwrap_or(0)).collect();
     let mut receipts = HashSet::new();
-    walk(operator, topics::RECEIPTS, Some(from), async |record| {
-        let listed = stores::receipts::read(&record)
-            .ok_or_else(|| Problem::invalid(format!("{} is not a receipt", record.coordinates())))?;
-        receipts.extend(listed.into_iter().map(|receipt| (receipt.row, receipt.revision)));
-        Ok(())
-    })
-    .await?;
+    let mut walk = Walk::begin(operator, topics::RECEIPTS, Some(from)).await?;
+    while let Some(page) = walk.page().await? {
+        for record in page {
+            let listed = stores::receipts::read(&record)
+                .ok_or_else(|| Problem::invalid(format!("{} is not a receipt", record.coordinates())))?;
+            receipts.extend(listed.into_iter().map(|receipt| (receipt.row, receipt.revision)));
+        }
+    }
     Ok(receipts)
 }
 
@@ -211,23 +228,29 @@ async fn public(operator: &Operator) -> Result<HashMap<VendorId, (u64, u64)>, Pr
     let mut seen: HashSet<Fingerprint> = HashSet::new();
     let mut counts: HashMap<VendorId, (u64, u64)> = HashMap::new();
     for topic in &topics::PUBLIC[..4] {
-        walk(operator, topic, None, async |record| {
-            let unreadable = |error: &dyn std::fmt::Display| {
-                Problem::new(contract::Code::RecordInvalid, format!("{}: {error}", record.coordinates()))
-            };
-            let value = operator.codec.decode(&record.value).await.map_err(|error| unreadable(&error))?;
-            let identity = ["ingestId", "line", "leg", "revision"].map(|name| value[name].to_string()).join("#");
-            let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default());
-            let new = seen.insert(Fingerprint::of_bytes(format!("{key}\n{identity}").as_bytes()));
-            let vendor = value["vendorId"].as_str().unwrap_or_default();
-            let vendor = VendorId::parse(vendor).map_err(|error| unreadable(&error))?;
-            let count = counts.entry(vendor).or_default();
-            *(if new { &mut count.0 } else { &mut count.1 }) += 1;
-            Ok(())
-        })
-        .await?;
+        let mut walk = Walk::begin(operator, topic, None).await?;
+        while let Some(page) = walk.page().await? {
+            for record in page {
+                let (vendor, identity) = identity(operator, &record).await?;
+                let count = counts.entry(vendor).or_default();
+                *(if seen.insert(identity) { &mut count.0 } else { &mut count.1 }) += 1;
+            }
+        }
     }
     Ok(counts)
+}
+
+/// Whose a public record is, and a hash of (entity, ingestId, line, leg, revision).
+async fn identity(operator: &Operator, record: &RawRecord) -> Result<(VendorId, Fingerprint), Problem> {
+    let unreadable = |error: &dyn std::fmt::Display| {
+        Problem::new(contract::Code::RecordInvalid, format!("{}: {error}", record.coordinates()))
+    };
+    let value = operator.codec.decode(&record.value).await.map_err(|error| unreadable(&error))?;
+    let identity = ["ingestId", "line", "leg", "revision"].map(|name| value[name].to_string()).join("#");
+    let entity = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default());
+    let vendor = VendorId::parse(value["vendorId"].as_str().unwrap_or_default())
+        .map_err(|error| unreadable(&error))?;
+    Ok((vendor, Fingerprint::of_bytes(format!("{entity}\n{identity}").as_bytes())))
 }
 
 /// Raw objects with neither a record nor an index or alias row.
@@ -247,11 +270,12 @@ async fn orphans(operator: &Operator, seen: &mut Seen, end: Vec<Offset>) -> Resu
         }
     }
     // Objects that were put while the log was read have their records by now, or are orphans.
-    walk(operator, topics::RAW, Some(end), async |record| {
-        seen.first_time(&record);
-        Ok(())
-    })
-    .await?;
+    let mut since = Walk::begin(operator, topics::RAW, Some(end)).await?;
+    while let Some(page) = since.page().await? {
+        for record in &page {
+            seen.first_time(record);
+        }
+    }
     let mut orphans = Vec::new();
     for (key, id) in suspects {
         let known = match id {
@@ -271,30 +295,51 @@ fn id_of(key: &str) -> Option<IngestId> {
     IngestId::parse(name).ok()
 }
 
-/// Visits the committed records of a topic from `from` (or the start) to the stable end as it is now,
-/// and returns that end.
-async fn walk(
-    operator: &Operator,
-    topic: &str,
-    from: Option<Vec<Offset>>,
-    mut visit: impl AsyncFnMut(RawRecord) -> Result<(), Problem>,
-) -> Result<Vec<Offset>, Problem> {
-    let log = &operator.ports.log;
-    let ends = log.ends(topic).await?;
-    for (index, ends) in ends.iter().enumerate() {
-        let partition = Partition::new(topic, u32::try_from(index).unwrap_or(u32::MAX));
-        let wanted = from.as_ref().and_then(|from| from.get(index).copied()).unwrap_or(ends.start);
-        let mut position = wanted.max(ends.start);
-        while position < ends.stable {
-            let (page, next) = log.read(&partition, position, PAGE).await?;
-            for record in page.into_iter().filter(|record| record.offset < ends.stable) {
-                visit(record).await?;
-            }
-            if next <= position {
-                break;
-            }
-            position = next;
-        }
+/// The committed records of a topic from `from` (or the start) to the stable end as it was at first, in
+/// pages.
+struct Walk<'a> {
+    log: &'a dyn Log,
+    topic: &'a str,
+    ends: Vec<Ends>,
+    positions: Vec<Offset>,
+    index: usize,
+}
+
+impl<'a> Walk<'a> {
+    async fn begin(
+        operator: &'a Operator,
+        topic: &'a str,
+        from: Option<Vec<Offset>>,
+    ) -> Result<Self, Problem> {
+        let log = &*operator.ports.log;
+        let ends = log.ends(topic).await?;
+        let from = from.unwrap_or_default();
+        let begin =
+            |(index, ends): (usize, &Ends)| from.get(index).copied().unwrap_or(ends.start).max(ends.start);
+        let positions = ends.iter().enumerate().map(begin).collect();
+        Ok(Self { log, topic, ends, positions, index: 0 })
     }
-    Ok(ends.iter().map(|ends| ends.stable).collect())
+
+    /// The next page; `None` at the end. A page may be empty.
+    async fn page(&mut self) -> Result<Option<Vec<RawRecord>>, Problem> {
+        while let (Some(ends), Some(position)) =
+            (self.ends.get(self.index), self.positions.get_mut(self.index))
+        {
+            if *position >= ends.stable {
+                self.index += 1;
+                continue;
+            }
+            let partition = Partition::new(self.topic, u32::try_from(self.index).unwrap_or(u32::MAX));
+            let (mut page, next) = self.log.read(&partition, *position, PAGE).await?;
+            page.retain(|record| record.offset < ends.stable);
+            *position = if next > *position { next } else { ends.stable };
+            return Ok(Some(page));
+        }
+        Ok(None)
+    }
+
+    /// Where the walk ended.
+    fn end(&self) -> Vec<Offset> {
+        self.ends.iter().map(|ends| ends.stable).collect()
+    }
 }

@@ -26,11 +26,17 @@ pub async fn repair(operator: &Operator, found: &Found) -> Result<Vec<String>, P
         done.push(format!("produced the orphan {key} to {}/{}", at.partition, at.offset));
     }
     for lost in &found.missing {
-        let event = records::event(lost).map_err(|error| Problem::new(Code::RecordInvalid, error.to_string()))?;
+        let event =
+            records::event(lost).map_err(|error| Problem::new(Code::RecordInvalid, error.to_string()))?;
         let draft = &event.draft;
-        let claimed = ingest::lookup(&*operator.ports.tables, &draft.vendor_id, &draft.external_event_id).await?;
+        let claimed =
+            ingest::lookup(&*operator.ports.tables, &draft.vendor_id, &draft.external_event_id).await?;
         // Claimed: dedup did its part, and what lags behind is normalize or a later stage.
-        let topic = if claimed.is_some_and(|entry| entry.ingest_id == draft.ingest_id) { topics::ACCEPTED } else { topics::RAW };
+        let topic = if claimed.is_some_and(|entry| entry.ingest_id == draft.ingest_id) {
+            topics::ACCEPTED
+        } else {
+            topics::RAW
+        };
         let record = Record {
             topic: topic.into(),
             partition: None,

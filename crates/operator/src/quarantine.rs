@@ -1,0 +1,168 @@
+//! Records that a stage could not work on.
+
+use std::collections::HashSet;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use contract::{Code, IngestId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use stores::audit::{self, Deed};
+use stores::quarantine::{self, Parked, Refused, Status};
+
+use crate::problem::Problem;
+use crate::server::Operator;
+use crate::vendors::{ACTOR, vendor_id};
+
+/// Rows that a list shows.
+const MOST: usize = 10_000;
+
+/// Query of `GET /quarantine`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    stage: Option<String>,
+    vendor: Option<String>,
+}
+
+/// Body of a discard.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Discard {
+    reason: String,
+}
+
+/// `GET /quarantine`
+pub async fn list(
+    State(operator): State<Operator>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Value>, Problem> {
+    let mut rows = Vec::new();
+    each(&operator, filter.stage.as_deref(), |row| {
+        let wanted = filter
+            .vendor
+            .as_deref()
+            .is_none_or(|vendor| row.vendor_id.as_ref().is_some_and(|id| id.as_str() == vendor));
+        if wanted && rows.len() <= MOST {
+            rows.push(shown(&row));
+        }
+    })
+    .await?;
+    let complete = rows.len() <= MOST;
+    rows.truncate(MOST);
+    Ok(Json(json!({ "rows": rows, "complete": complete })))
+}
+
+/// `GET /quarantine/{stage}/{identity}`
+pub async fn show(
+    State(operator): State<Operator>,
+    Path((stage, identity)): Path<(String, String)>,
+) -> Result<Json<Value>, Problem> {
+    Ok(Json(shown(&quarantine::show(&operator.ports, &stage, &identity).await?)))
+}
+
+/// `POST /quarantine/{stage}/{identity}/release`
+pub async fn release(
+    State(operator): State<Operator>,
+    Path((stage, identity)): Path<(String, String)>,
+) -> Result<Json<Value>, Problem> {
+    let before = quarantine::show(&operator.ports, &stage, &identity).await?;
+    let (row, _) = quarantine::release(&operator.ports, &stage, &identity).await?;
+    note(&operator, "quarantine.release", &before, &row).await?;
+    Ok(Json(shown(&row)))
+}
+
+/// `POST /quarantine/{stage}/{identity}/discard`
+pub async fn discard(
+    State(operator): State<Operator>,
+    Path((stage, identity)): Path<(String, String)>,
+    Json(body): Json<Discard>,
+) -> Result<Json<Value>, Problem> {
+    let before = quarantine::show(&operator.ports, &stage, &identity).await?;
+    let row = quarantine::discard(&operator.ports, &stage, &identity, &body.reason).await?;
+    note(&operator, "quarantine.discard", &before, &row).await?;
+    Ok(Json(shown(&row)))
+}
+
+/// `POST /vendors/{id}/resume`
+pub async fn resume(
+    State(operator): State<Operator>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let released = quarantine::resume(&operator.ports, &vendor_id(&id)?).await?;
+    for row in &released {
+        note(&operator, "quarantine.release", row, row).await?;
+    }
+    Ok(Json(json!({ "rows": released.iter().map(shown).collect::<Vec<_>>(), "complete": true })))
+}
+
+/// How many rows are open.
+pub async fn open(operator: &Operator) -> Result<u64, Problem> {
+    let mut count = 0;
+    each(operator, None, |row| count += u64::from(row.status == Status::Open)).await?;
+    metrics::gauge!(telemetry::metric::QUARANTINE_DEPTH)
+        .set(u32::try_from(count).map_or(f64::MAX, f64::from));
+    Ok(count)
+}
+
+/// Events that are parked somewhere, open or discarded.
+pub async fn parked_events(operator: &Operator) -> Result<HashSet<IngestId>, Problem> {
+    let mut events = HashSet::new();
+    each(operator, None, |row| {
+        if row.status != Status::Released {
+            events.extend(row.ingest_id);
+        }
+    })
+    .await?;
+    Ok(events)
+}
+
+/// An event's rows, for `explain`.
+pub async fn of_event(operator: &Operator, id: IngestId) -> Result<Vec<Value>, Problem> {
+    Ok(quarantine::by_event(&operator.ports, id).await?.iter().map(shown).collect())
+}
+
+async fn each(
+    operator: &Operator,
+    stage: Option<&str>,
+    mut visit: impl FnMut(Parked),
+) -> Result<(), Problem> {
+    let mut after = None;
+    loop {
+        let (page, next) = quarantine::list(&operator.ports, stage, after).await?;
+        page.into_iter().for_each(&mut visit);
+        after = next;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+fn shown(row: &Parked) -> Value {
+    let mut value = serde_json::to_value(row).unwrap_or_default();
+    value["published"] = json!(row.published.as_ref().map(crate::facts::coordinates));
+    value
+}
+
+async fn note(operator: &Operator, action: &str, before: &Parked, after: &Parked) -> Result<(), Problem> {
+    let deed = Deed {
+        actor: ACTOR.to_owned(),
+        action: action.to_owned(),
+        subject: format!("{} {}", before.stage, before.identity),
+        before: shown(before),
+        after: shown(after),
+    };
+    Ok(audit::append(&*operator.ports.tables, operator.ports.clock.now(), &deed).await?)
+}
+
+impl From<Refused> for Problem {
+    fn from(error: Refused) -> Self {
+        match error {
+            Refused::Tables(error) => error.into(),
+            Refused::Log(error) => error.into(),
+            Refused::Bytes(error) => error.into(),
+            refused @ Refused::NotFound { .. } => Self::new(Code::NotFound, refused.to_string()),
+            refused @ Refused::Discarded(_) => Self::new(Code::RequestInvalid, refused.to_string()),
+        }
+    }
+}
