@@ -275,3 +275,7 @@ pub fn mentions(text: &str, variable: &str) -> bool {
         !rest.starts_with(|character: char| character.is_alphanumeric() || character == '_')
     })
 }
+
+#[cfg(test)]
+#[path = "filter_tests.rs"]
+mod tests;

@@ -250,6 +250,7 @@ fn length(value: Value) -> ValR<Value> {
 
 fn has(value: Value, key: Value) -> ValR<Value> {
     match (&value, &key) {
+        (Value::Null, _) => Ok(Value::Bool(false)),
         (Value::Object(table), Value::String(key)) => Ok(Value::Bool(table.members.contains_key(key))),
         (Value::Array(list), Value::Number(number)) => {
             let index = number.as_isize().and_then(|index| usize::try_from(index).ok());

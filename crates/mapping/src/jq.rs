@@ -163,11 +163,26 @@ impl jaq_core::ValT for Value {
 
     fn map_range<'a, I: Iterator<Item = ValX<'a, Self>>>(
         self,
-        _range: Range<Option<&Self>>,
+        range: Range<Option<&Self>>,
         opt: Opt,
-        _update: impl Fn(Self) -> I,
+        update: impl Fn(Self) -> I,
     ) -> ValX<'a, Self> {
-        opt.fail(self, |_| Exn::from(Error::str("slices cannot be updated")))
+        let Self::Array(list) = &self else {
+            return opt.fail(self, |_| Exn::from(Error::str("only slices of arrays can be updated")));
+        };
+        let range = match bounds(&range, list.items.len()) {
+            Ok(range) => range,
+            Err(error) => return opt.fail(self, |_| Exn::from(error)),
+        };
+        let slice = Self::array(list.items[range.clone()].to_vec());
+        let new = match update(slice).next().transpose()? {
+            Some(Self::Array(new)) => new.items.clone(),
+            Some(other) => return Err(Exn::from(Error::typ(other, "array"))),
+            None => Vec::new(),
+        };
+        let mut items = list.items.clone();
+        items.splice(range, new);
+        Ok(Self::array(items))
     }
 
     fn as_bool(&self) -> bool {
