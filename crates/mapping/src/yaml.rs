@@ -116,6 +116,14 @@ impl Node {
             if !known.contains(&key.as_str()) {
                 let meant = nearest(key, known.iter().copied());
                 let meant = meant.map(|meant| format!(" (did you mean `{meant}`?)")).unwrap_or_default();
+                if matches!(&node.kind, Kind::Scalar { text, plain: true } if text.is_empty())
+                    && key.contains(' ')
+                {
+                    let message = format!(
+                        "`{key}` stands behind a comma, which within {{…}} starts a key; quote the text"
+                    );
+                    return Err(Error { place: self.place.clone(), ..node.error(message) });
+                }
                 let message = format!("unknown key `{key}`{meant}; the keys here are {}", known.join(", "));
                 return Err(Error { place: self.place.clone(), ..node.error(message) });
             }
@@ -327,6 +335,7 @@ mod tests {
             message("from: 1\nform: 2"),
             "line 2: unknown key `form` (did you mean `from`?); the keys here are from, else"
         );
+        assert!(message("{from: why, because of this}").contains("quote the text"));
         assert!(message(&format!("{}{}", "[".repeat(100), "]".repeat(100))).contains("deeper"));
     }
 }
