@@ -335,7 +335,8 @@ mod tests {
             message("from: 1\nform: 2"),
             "line 2: unknown key `form` (did you mean `from`?); the keys here are from, else"
         );
-        assert!(message("{from: why, because of this}").contains("quote the text"));
+        let message_of_comma = message("{from: why, because of this}");
+        assert!(message_of_comma.contains("quote the text"), "{message_of_comma}");
         assert!(message(&format!("{}{}", "[".repeat(100), "]".repeat(100))).contains("deeper"));
     }
 }
