@@ -1,0 +1,11 @@
+//! The main job, end to end: everything that vendors and operators can ask the binary, from outside.
+
+mod door;
+mod logs;
+mod mappings;
+mod operators;
+mod quarantine;
+mod vendors;
+
+#[path = "../support/mod.rs"]
+mod support;
