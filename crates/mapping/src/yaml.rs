@@ -116,7 +116,7 @@ impl Node {
             if !known.contains(&key.as_str()) {
                 let meant = nearest(key, known.iter().copied());
                 let meant = meant.map(|meant| format!(" (did you mean `{meant}`?)")).unwrap_or_default();
-                if matches!(&node.kind, Kind::Scalar { text, plain: true } if text.is_empty())
+                if matches!(&node.kind, Kind::Scalar { text, plain: true } if ["", "~"].contains(&text.as_str()))
                     && key.contains(' ')
                 {
                     let message = format!(
