@@ -4,10 +4,19 @@ use bytes::Bytes;
 use contract::canonical::{Quarantined, RawRef};
 use contract::{IngestId, Timestamp, VendorId, headers};
 use ports::log::{Coordinates, RawRecord, Record};
-use ports::tables::{Attr, Condition, Error, Item, Key};
-use serde::Serialize;
+use ports::tables::{Attr, Condition, Error, Item, Key, Row};
+use serde::{Deserialize, Serialize};
 
 use crate::outbox;
+
+use super::subject::IDENTITY;
+
+/// Attribute: the record's bytes.
+pub const VALUE: &str = "value";
+/// Attribute: key of the object that has them.
+pub const OBJECT: &str = "valueObject";
+/// Attribute of a released row: where the record was produced to, once it was.
+pub const PRODUCED: &str = "produced";
 
 /// What is to become of a parked record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -114,6 +123,7 @@ pub fn columns(public: &Quarantined, record: &RawRecord, now: Timestamp) -> Item
         ("message".to_owned(), text(&public.message)),
         ("at".to_owned(), text(&record.coordinates())),
         ("topic".to_owned(), text(&record.partition.topic)),
+        ("partition".to_owned(), Attr::N(i64::from(record.partition.index))),
         ("parkedAt".to_owned(), text(&now.sortable())),
         ("headers".to_owned(), Attr::S(write_headers(record))),
     ]);
@@ -127,35 +137,69 @@ pub fn columns(public: &Quarantined, record: &RawRecord, now: Timestamp) -> Item
     item
 }
 
-/// The record's own bytes, where a row can hold them.
-pub fn inline(record: &RawRecord, most: usize) -> Option<(String, Attr)> {
-    (record.value.len() <= most).then(|| ("value".to_owned(), Attr::B(record.value.clone())))
+/// Where a record's bytes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept {
+    /// In the raw object that the row refers to.
+    Referenced,
+    /// In the row.
+    Inline(Bytes),
+    /// In an object of their own, under this key of the raw bucket.
+    Object(String),
 }
 
-/// The record to be produced again, at this release.
-pub fn record(item: &Item, value: Bytes, release: u32) -> Record {
-    let text = |name: &str| item.get(name).and_then(Attr::as_str).unwrap_or_default();
-    let mut headers = read_headers(text("headers"));
-    headers.retain(|(name, _)| name != headers::RELEASE);
-    headers.push((headers::RELEASE.to_owned(), release.to_string().into()));
-    Record {
-        topic: text("topic").into(),
-        partition: None,
-        key: item.get("key").and_then(Attr::as_bytes).cloned(),
-        value,
-        headers,
+/// The attribute that says where the bytes are, where the reference does not.
+pub fn kept(kept: &Kept) -> Option<(String, Attr)> {
+    match kept {
+        Kept::Referenced => None,
+        Kept::Inline(bytes) => Some((VALUE.to_owned(), Attr::B(bytes.clone()))),
+        Kept::Object(key) => Some((OBJECT.to_owned(), Attr::S(key.clone()))),
     }
 }
 
-/// Header values are text everywhere in dvss; what is not is kept as far as it is.
+/// The record to be produced again, of a released row: a row of count n was released n - 1 times.
+pub fn record(row: &Row, parked: &Parked, value: Bytes) -> Record {
+    let text = |name: &str| row.item.get(name).and_then(Attr::as_str).unwrap_or_default();
+    let mut pairs = read_headers(text("headers"));
+    pairs.retain(|(name, _)| name != headers::RELEASE && name != IDENTITY);
+    pairs.push((headers::RELEASE.to_owned(), parked.count.saturating_sub(1).to_string().into()));
+    pairs.push((IDENTITY.to_owned(), parked.identity.clone().into()));
+    let key = row.item.get("key").and_then(Attr::as_bytes).cloned();
+    let partition = row.item.get("partition").and_then(Attr::as_i64);
+    Record {
+        topic: text("topic").into(),
+        // Without a key nothing else leads it back to where it was.
+        partition: partition.filter(|_| key.is_none()).and_then(|index| u32::try_from(index).ok()),
+        key,
+        value,
+        headers: pairs,
+    }
+}
+
+/// A header's value: text, as everywhere in dvss, or else its bytes.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum HeaderValue {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
 fn write_headers(record: &RawRecord) -> String {
-    let pair = |(name, value): &(String, Bytes)| (name.clone(), String::from_utf8_lossy(value).into_owned());
-    serde_json::to_string(&record.headers.iter().map(pair).collect::<Vec<_>>()).unwrap_or_default()
+    let value = |value: &Bytes| match std::str::from_utf8(value) {
+        Ok(text) => HeaderValue::Text(text.to_owned()),
+        Err(_) => HeaderValue::Bytes(value.to_vec()),
+    };
+    let pairs: Vec<_> = record.headers.iter().map(|(name, bytes)| (name, value(bytes))).collect();
+    serde_json::to_string(&pairs).unwrap_or_default()
 }
 
 fn read_headers(text: &str) -> Vec<(String, Bytes)> {
-    let pairs: Vec<(String, String)> = serde_json::from_str(text).unwrap_or_default();
-    pairs.into_iter().map(|(name, value)| (name, value.into())).collect()
+    let pairs: Vec<(String, HeaderValue)> = serde_json::from_str(text).unwrap_or_default();
+    let bytes = |value| match value {
+        HeaderValue::Text(text) => Bytes::from(text),
+        HeaderValue::Bytes(bytes) => Bytes::from(bytes),
+    };
+    pairs.into_iter().map(|(name, value)| (name, bytes(value))).collect()
 }
 
 /// Reads a row.
@@ -191,6 +235,21 @@ pub fn read(key: &Key, item: &Item) -> Result<Parked, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_come_back_byte_for_byte() {
+        let headers =
+            vec![("text".to_owned(), Bytes::from("é")), ("bytes".to_owned(), Bytes::from(&[0xff, 0][..]))];
+        let record = RawRecord {
+            partition: ports::log::Partition::new("t", 0),
+            offset: 0,
+            timestamp: 0,
+            key: None,
+            value: Bytes::new(),
+            headers: headers.clone(),
+        };
+        assert_eq!(read_headers(&write_headers(&record)), headers);
+    }
 
     #[test]
     fn nothing_is_parked_twice_and_forgotten() {

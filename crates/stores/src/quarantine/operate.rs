@@ -1,0 +1,230 @@
+//! What operators do with parked records.
+
+use bytes::Bytes;
+use contract::{Code, IngestId, VendorId};
+use ports::Ports;
+use ports::log::{Coordinates, Offset, Partition};
+use ports::tables::{Attr, Cursor, Edit, Error, Key, Query, Row, Write, get_one};
+
+use crate::tables::{BY_EVENT, QUARANTINE};
+
+use super::budget;
+use super::row::{self, Parked, Status};
+
+/// Attempts at a row that others change too.
+const ATTEMPTS: u32 = 8;
+/// Looks of [`resume`] at what was parked untried while it worked.
+const LOOKS: u32 = 4;
+
+/// Why an operator's wish was not granted.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// No such row.
+    #[error("nothing is parked as {stage} {identity}; `dvss quarantine list` shows what is")]
+    NotFound {
+        /// The stage.
+        stage: String,
+        /// The identity.
+        identity: String,
+    },
+    /// The row was discarded.
+    #[error("{0} was discarded; a discarded record is never worked on")]
+    Discarded(String),
+    /// The kept bytes cannot be had.
+    #[error("the record's bytes: {0}")]
+    Bytes(#[from] ports::blobs::Error),
+    /// The tables.
+    #[error(transparent)]
+    Tables(#[from] Error),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] ports::log::Error),
+}
+
+/// One page of what is parked, of one stage or of all.
+pub async fn list(
+    ports: &Ports,
+    stage: Option<&str>,
+    after: Option<Cursor>,
+) -> Result<(Vec<Parked>, Option<Cursor>), Error> {
+    let page = match stage {
+        Some(stage) => ports.tables.query(Query { after, ..Query::of(&QUARANTINE, stage) }).await?,
+        None => ports.tables.scan(&QUARANTINE, after, 1_000).await?,
+    };
+    let rows = page.rows.iter().filter(|row| !budget::is_count(&row.key));
+    Ok((rows.map(|row| row::read(&row.key, &row.item)).collect::<Result<_, _>>()?, page.next))
+}
+
+/// What is parked of one event, whatever the stage.
+pub async fn by_event(ports: &Ports, event: IngestId) -> Result<Vec<Parked>, Error> {
+    let (mut rows, mut after) = (Vec::new(), None);
+    loop {
+        let query = Query { after, limit: 100, ..Query::over(&QUARANTINE, BY_EVENT.name, event.to_string()) };
+        let page = ports.tables.query(query).await?;
+        let keys: Vec<Key> = page.rows.into_iter().map(|row| row.key).collect();
+        let items = ports.tables.get(&QUARANTINE, &keys).await?;
+        for (key, item) in keys.iter().zip(items) {
+            rows.extend(item.map(|item| row::read(key, &item)).transpose()?);
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(rows);
+        }
+    }
+}
+
+/// One row.
+pub async fn show(ports: &Ports, stage: &str, identity: &str) -> Result<Parked, Refused> {
+    Ok(find(ports, stage, identity).await?.1)
+}
+
+/// Puts a record back to where it came from; it is tried again, and reopens its row if it fails again.
+///
+/// The row is released first and then the record produced, so that it cannot fail again before its row
+/// knows. A crash between the two is mended by releasing once more; releasing what was produced changes
+/// nothing. Returns the row, and where the record is now.
+pub async fn release(ports: &Ports, stage: &str, identity: &str) -> Result<(Parked, Coordinates), Refused> {
+    for _ in 0..ATTEMPTS {
+        let (row, parked) = find(ports, stage, identity).await?;
+        match parked.status {
+            Status::Discarded => return Err(Refused::Discarded(format!("{stage} {identity}"))),
+            Status::Open => {
+                // Without its bytes a record is not released.
+                bytes(ports, &row, &parked).await?;
+                let edits = vec![
+                    Edit::Set("status", Attr::S(Status::Released.as_str().to_owned())),
+                    Edit::Set("count", Attr::N(i64::from(parked.count) + 1)),
+                ];
+                close(ports, &row, &parked, edits).await?;
+            }
+            Status::Released => {
+                if let Some(at) = row.item.get(row::PRODUCED).and_then(Attr::as_str).and_then(place) {
+                    return Ok((parked, at));
+                }
+                let bytes = bytes(ports, &row, &parked).await?;
+                let at = ports.log.append(row::record(&row, &parked, bytes)).await?;
+                let edits =
+                    vec![Edit::Set(row::PRODUCED, Attr::S(format!("{}/{}", at.partition, at.offset)))];
+                let write = Write::edit(&QUARANTINE, row.key, edits, row::unchanged(Some(&parked)));
+                return match ports.tables.write(write).await {
+                    // It failed again already, and its row is open anew.
+                    Ok(()) | Err(Error::Condition(_)) => Ok((parked, at)),
+                    Err(error) => Err(error.into()),
+                };
+            }
+        }
+    }
+    Err(Refused::Tables(Error::Conflict))
+}
+
+/// Decides that a record will never be worked on.
+pub async fn discard(ports: &Ports, stage: &str, identity: &str, reason: &str) -> Result<Parked, Refused> {
+    for _ in 0..ATTEMPTS {
+        let (row, parked) = find(ports, stage, identity).await?;
+        if parked.status == Status::Discarded {
+            return Ok(parked);
+        }
+        let edits = vec![
+            Edit::Set("status", Attr::S(Status::Discarded.as_str().to_owned())),
+            Edit::Set("reason", Attr::S(reason.to_owned())),
+        ];
+        close(ports, &row, &parked, edits).await?;
+    }
+    Err(Refused::Tables(Error::Conflict))
+}
+
+/// Releases everything of a vendor that is open, in the order of the records, and then what was parked
+/// untried meanwhile. Returns what was released.
+///
+/// With the first rows the vendor is within its budget again, and new records of it are tried while
+/// older ones are still taken up: facts fold to the same state in any order.
+pub async fn resume(ports: &Ports, vendor: &VendorId) -> Result<Vec<Parked>, Refused> {
+    let mut released = Vec::new();
+    for look in 0..LOOKS {
+        let mut open = open_of(ports, vendor).await?;
+        if look > 0 {
+            // What failed again waits for a person; it was tried.
+            open.retain(|row| row.code == Code::OverBudget.as_str());
+        }
+        if open.is_empty() {
+            break;
+        }
+        open.sort_by_cached_key(|row| {
+            (row.stage.clone(), place(&row.at).map(|at| (at.partition, at.offset)))
+        });
+        for row in open {
+            released.push(release(ports, &row.stage, &row.identity).await?.0);
+        }
+    }
+    Ok(released)
+}
+
+async fn open_of(ports: &Ports, vendor: &VendorId) -> Result<Vec<Parked>, Error> {
+    let (mut open, mut after) = (Vec::new(), None);
+    loop {
+        let (page, next) = list(ports, None, after).await?;
+        let wanted = |row: &Parked| row.status == Status::Open && row.vendor_id.as_ref() == Some(vendor);
+        open.extend(page.into_iter().filter(wanted));
+        after = next;
+        if after.is_none() {
+            return Ok(open);
+        }
+    }
+}
+
+/// An open row is closed, and counts against the budget no more. Where the row has changed meanwhile
+/// nothing happens: look again.
+async fn close(ports: &Ports, row: &Row, parked: &Parked, edits: Vec<Edit>) -> Result<(), Error> {
+    let write = Write::edit(&QUARANTINE, row.key.clone(), edits, row::unchanged(Some(parked)));
+    match ports.tables.write(write).await {
+        Ok(()) => {}
+        Err(Error::Condition(_) | Error::Conflict) => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    if let Some(vendor) = parked.vendor_id.as_ref().filter(|_| parked.status == Status::Open) {
+        budget::closed(&*ports.tables, &parked.stage, vendor).await;
+    }
+    Ok(())
+}
+
+async fn find(ports: &Ports, stage: &str, identity: &str) -> Result<(Row, Parked), Refused> {
+    let key = Key::sorted(stage, identity);
+    let not_found = || Refused::NotFound { stage: stage.to_owned(), identity: identity.to_owned() };
+    if budget::is_count(&key) || stage.is_empty() || identity.is_empty() {
+        return Err(not_found());
+    }
+    let item = get_one(&*ports.tables, &QUARANTINE, key.clone()).await?.ok_or_else(not_found)?;
+    let parked = row::read(&key, &item)?;
+    Ok((Row { key, item }, parked))
+}
+
+/// The record's bytes, from wherever they are kept.
+async fn bytes(ports: &Ports, row: &Row, parked: &Parked) -> Result<Bytes, Refused> {
+    if let Some(bytes) = row.item.get(row::VALUE).and_then(Attr::as_bytes) {
+        return Ok(bytes.clone());
+    }
+    let object = row.item.get(row::OBJECT).and_then(Attr::as_str);
+    let key = object.or(parked.raw_ref.as_ref().map(|raw| raw.key.as_str()));
+    let key = key.ok_or(Refused::Bytes(ports::blobs::Error::NotFound))?;
+    Ok(ports.raw.get(key).await?.bytes)
+}
+
+/// Reads `topic/partition/offset`.
+fn place(text: &str) -> Option<Coordinates> {
+    let (partition, offset) = text.rsplit_once('/')?;
+    let (topic, index) = partition.rsplit_once('/')?;
+    let offset: Offset = offset.parse().ok()?;
+    Some(Coordinates { partition: Partition::new(topic, index.parse().ok()?), offset })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_read_back() {
+        let at = place("dvss.raw/3/12").expect("a place");
+        assert_eq!((at.partition.to_string().as_str(), at.offset), ("dvss.raw/3", 12));
+        assert!(place("dvss.raw").is_none() && place("dvss.raw/x/1").is_none());
+    }
+}

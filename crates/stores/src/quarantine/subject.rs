@@ -1,0 +1,141 @@
+//! Whose record it is, and which, as far as it says so itself: pure.
+
+use contract::canonical::RawRef;
+use contract::{IngestId, VendorId, headers, topics};
+use ports::log::RawRecord;
+use runtime::Poison;
+use serde::Deserialize;
+
+/// On a re-produced record without an event's headers: the identity of its row, for it has other
+/// coordinates now.
+pub const IDENTITY: &str = "dvss-quarantine-identity";
+
+/// Whose record it is, and which.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The row's key under its stage.
+    pub identity: String,
+    /// Whose record it is, where that is known.
+    pub vendor_id: Option<VendorId>,
+    /// The event, where it is known.
+    pub ingest_id: Option<IngestId>,
+    /// Where the event's bytes are, where they are the record's own.
+    pub raw_ref: Option<RawRef>,
+}
+
+/// The part of a fact that says which it is; the rest may be what is wrong with it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FactId {
+    ingest_id: IngestId,
+    line: u32,
+    leg: u8,
+    revision: u32,
+    vendor_id: VendorId,
+}
+
+impl Subject {
+    /// What the record says, else what its stage found out.
+    pub fn of(record: &RawRecord, poison: &Poison) -> Self {
+        let vendor_id = || vendor_of(record).or_else(|| poison.vendor_id.clone());
+        let of_coordinates = || {
+            let identity = record.header(IDENTITY).map_or_else(|| record.coordinates(), str::to_owned);
+            Self { identity, vendor_id: vendor_id(), ingest_id: poison.ingest_id, raw_ref: None }
+        };
+        if &*record.partition.topic == topics::NORMALIZED {
+            let Ok(fact) = serde_json::from_slice::<FactId>(&record.value) else { return of_coordinates() };
+            let FactId { ingest_id, line, leg, revision, vendor_id } = fact;
+            return Self {
+                identity: format!("{ingest_id}#{line}#{leg}#{revision}"),
+                vendor_id: Some(vendor_id),
+                ingest_id: Some(ingest_id),
+                raw_ref: None, // that of the whole event
+            };
+        }
+        let Some(ingest_id) = record.header(headers::INGEST_ID).and_then(|text| IngestId::parse(text).ok())
+        else {
+            return of_coordinates();
+        };
+        // A newcomer may have its winner's ingest id.
+        let newcomer =
+            record.header(headers::CONFLICT_WITH).and_then(|_| record.header(headers::FINGERPRINT));
+        let reference = record.header(headers::RAW_BUCKET).zip(record.header(headers::RAW_KEY));
+        Self {
+            identity: newcomer.map_or_else(|| ingest_id.to_string(), |print| format!("{ingest_id}#{print}")),
+            vendor_id: vendor_id(),
+            ingest_id: Some(ingest_id),
+            raw_ref: reference.map(|(bucket, key)| RawRef { bucket: bucket.to_owned(), key: key.to_owned() }),
+        }
+    }
+}
+
+/// Whose record it is: an event's header says it, or a fact's entity key, which starts with it.
+pub fn vendor_of(record: &RawRecord) -> Option<VendorId> {
+    if let Some(vendor) = record.header(headers::VENDOR_ID) {
+        return VendorId::parse(vendor).ok();
+    }
+    if &*record.partition.topic != topics::NORMALIZED {
+        return None;
+    }
+    let entity = std::str::from_utf8(record.key.as_deref()?).ok()?;
+    VendorId::parse(entity.split('|').next()?).ok()
+}
+
+/// How often the record was released.
+pub fn release_of(record: &RawRecord) -> u32 {
+    record.header(headers::RELEASE).and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use contract::Code;
+    use ports::log::Partition;
+
+    use super::*;
+
+    const ID: &str = "01J0000000ABCDEFGHJKMNPQRS";
+
+    fn record(topic: &str, key: &'static str, value: &str, headers: &[(&str, &'static str)]) -> RawRecord {
+        let pair = |(name, value): &(&str, &'static str)| ((*name).to_owned(), Bytes::from(*value));
+        RawRecord {
+            partition: Partition::new(topic, 3),
+            offset: 9,
+            timestamp: 0,
+            key: Some(key.into()),
+            value: Bytes::copy_from_slice(value.as_bytes()),
+            headers: headers.iter().map(pair).collect(),
+        }
+    }
+
+    #[test]
+    fn every_record_has_an_identity_of_its_own() {
+        let poison = Poison {
+            code: Code::RecordInvalid,
+            message: String::new(),
+            pointer: None,
+            vendor_id: None,
+            ingest_id: None,
+        };
+        let event = [(headers::INGEST_ID, ID), (headers::VENDOR_ID, "acme")];
+        let flagged = [event[0], event[1], (headers::CONFLICT_WITH, ID), (headers::FINGERPRINT, "f00")];
+        let fact = format!(
+            r#"{{"ingestId":"{ID}","line":7,"leg":1,"revision":2,"vendorId":"acme","data":{{"odd":true}}}}"#
+        );
+        let fact_id = format!("{ID}#7#1#2");
+        for (record, identity, vendor) in [
+            (record(topics::RAW, "acme", "{", &event), ID.to_owned(), Some("acme")),
+            (record(topics::RAW, "acme", "{", &flagged), format!("{ID}#f00"), Some("acme")),
+            (record(topics::NORMALIZED, "acme|w|A", &fact, &[]), fact_id, Some("acme")),
+            (record(topics::NORMALIZED, "acme|w|A", "{", &[]), "dvss.normalized/3/9".into(), Some("acme")),
+            (record(topics::NORMALIZED, "???", "{", &[]), "dvss.normalized/3/9".into(), None),
+            (record(topics::RAW, "acme", "{", &[]), "dvss.raw/3/9".into(), None),
+            (record(topics::RAW, "acme", "{", &[(IDENTITY, "dvss.raw/1/2")]), "dvss.raw/1/2".into(), None),
+        ] {
+            let subject = Subject::of(&record, &poison);
+            assert_eq!(subject.identity, identity);
+            assert_eq!(subject.vendor_id.as_ref().map(VendorId::as_str), vendor, "{identity}");
+            assert_eq!(vendor_of(&record), subject.vendor_id);
+        }
+    }
+}
