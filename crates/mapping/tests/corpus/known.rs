@@ -328,4 +328,10 @@ const IGNORED: &[(&str, &str)] = &[
     ("fulfillmentStatus", "goes into status; vendorStatus keeps one word"),
     ("invoiceId", "the fact is about the order that the invoice bills"),
     ("invoiceNumber", "the fact is about the order that the invoice bills"),
+    ("quantityBin", "of one bin, not of the warehouse"),
+    ("quantityPrevious", "a term of the level that the fact has"),
+    ("quantityOnHandTotal", "of the whole account, beside the warehouse's"),
+    ("binLocation", "a place within the warehouse"),
+    ("availabilityCode", "a word, not a quantity"),
+    ("orderIdCustomer", "the buyer's order, which may be several of the seller's"),
 ];
