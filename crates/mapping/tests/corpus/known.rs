@@ -334,4 +334,9 @@ const IGNORED: &[(&str, &str)] = &[
     ("binLocation", "a place within the warehouse"),
     ("availabilityCode", "a word, not a quantity"),
     ("orderIdCustomer", "the buyer's order, which may be several of the seller's"),
+    ("isFullSnapshot", "what a list leaves out is not said to be 0"),
+    ("shipmentId", "the fact is about the order that is shipped"),
+    ("line.quantityShipped", "a line says what was ordered"),
+    ("line.quantityAccepted", "a line says what was ordered"),
+    ("line.lineTotal", "a line has the price of one unit, where the payload says it"),
 ];
