@@ -37,6 +37,9 @@ const STAGES: [(&str, &str); 4] = [
 /// The one member of every group: a data directory has one process.
 const MEMBER: &str = "embedded";
 
+/// How often samples of metrics are moved into their buckets, where nobody scrapes them.
+const UPKEEP: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// The topic that a stage's group reads.
 pub fn input_of(group: &str) -> Option<&'static str> {
     STAGES.iter().find(|(name, _)| *name == group).map(|(_, topic)| *topic)
@@ -54,7 +57,8 @@ pub fn open(data: &Path, config: &Config) -> anyhow::Result<Ports> {
     let mut options = config.store.clone();
     options.log.session_timeout = config.runtime.max_poll_interval;
     options.log.transaction_timeout = config.runtime.transaction_timeout;
-    let embedded = Embedded::open(data, options, embedded_parts(), Arc::new(SystemClock))?;
+    let embedded = Embedded::open(data, options, embedded_parts(), Arc::new(SystemClock));
+    let embedded = embedded.map_err(|error| anyhow::anyhow!("{error} ({})", error.code()))?;
     Ok(embedded.ports())
 }
 
@@ -179,6 +183,15 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         let (ports, options, stop) = (ports.clone(), config.outbox.clone(), stages.clone());
         tasks.stages.spawn(async move {
             outbox::sweeper::run(&ports, &options, stop).await;
+            Ok(())
+        });
+    }
+    {
+        let (metrics, stop) = (metrics.clone(), stages.clone());
+        tasks.stages.spawn(async move {
+            while stop.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
+                metrics.upkeep();
+            }
             Ok(())
         });
     }

@@ -25,6 +25,9 @@ use tokio::time::Instant;
 use crate::Options;
 use crate::decide::{self, Relation, Submission};
 
+/// What metrics and logs call this part of the pipeline.
+const STAGE: &str = "gateway";
+
 /// How often a put is tried again while another write of the same object goes on, and the first pause.
 const PUT_ATTEMPTS: u32 = 4;
 const PUT_PAUSE: Duration = Duration::from_millis(20);
@@ -95,6 +98,7 @@ impl Acceptor {
             Err(refusal) => {
                 refused(vendor, refusal.code);
                 tracing::debug!(
+                    { field::STAGE } = STAGE,
                     { field::VENDOR_ID } = %vendor.vendor_id,
                     { field::INGEST_ID } = refusal.ingest_id.map(tracing::field::display),
                     code = %refusal.code,
@@ -113,7 +117,7 @@ impl Acceptor {
         let draft = checked.draft.clone();
         let outcome = self.settle(vendor, checked).await;
         let millis = started.elapsed().as_secs_f64() * 1_000.0;
-        metrics::histogram!(metric::PIPELINE_LATENCY_MS, label::STAGE => "accept").record(millis);
+        metrics::histogram!(metric::PIPELINE_LATENCY_MS, label::STAGE => STAGE).record(millis);
         let name = match &outcome {
             Ok(Outcome::Accepted { .. }) => Some(metric::INGEST_ACCEPTED),
             Ok(Outcome::Duplicate { .. }) => Some(metric::INGEST_DUPLICATE),
@@ -125,16 +129,18 @@ impl Acceptor {
                 .increment(1);
         }
         match &outcome {
-            Ok(outcome) => tracing::debug!(
+            Ok(outcome) => tracing::info!(
+                { field::STAGE } = STAGE,
                 { field::INGEST_ID } = %draft.ingest_id,
                 { field::VENDOR_ID } = %draft.vendor_id,
-                { field::EXTERNAL_EVENT_ID } = ?draft.external_event_id,
+                { field::EXTERNAL_EVENT_ID } = %draft.external_event_id,
                 "settled: {outcome:?}"
             ),
             Err(refusal) => tracing::warn!(
+                { field::STAGE } = STAGE,
                 { field::INGEST_ID } = %draft.ingest_id,
                 { field::VENDOR_ID } = %draft.vendor_id,
-                { field::EXTERNAL_EVENT_ID } = ?draft.external_event_id,
+                { field::EXTERNAL_EVENT_ID } = %draft.external_event_id,
                 code = %refusal.code,
                 "not taken: {refusal}"
             ),
@@ -314,9 +320,10 @@ fn of_blobs(error: blobs::Error) -> Refusal {
 /// event.
 fn damaged(event: &Event, how: &str) -> Refusal {
     tracing::error!(
+        { field::STAGE } = STAGE,
         { field::INGEST_ID } = %event.draft.ingest_id,
         { field::VENDOR_ID } = %event.draft.vendor_id,
-        { field::EXTERNAL_EVENT_ID } = ?event.draft.external_event_id,
+        { field::EXTERNAL_EVENT_ID } = %event.draft.external_event_id,
         key = event.raw_ref.key,
         "the stored object is damaged: {how}"
     );

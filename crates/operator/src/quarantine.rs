@@ -1,6 +1,6 @@
 //! Records that a stage could not work on.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -99,9 +99,19 @@ pub async fn resume(
 /// How many rows are open.
 pub async fn open(operator: &Operator) -> Result<u64, Problem> {
     let mut count = 0;
-    each(operator, None, |row| count += u64::from(row.status == Status::Open)).await?;
-    metrics::gauge!(telemetry::metric::QUARANTINE_DEPTH)
-        .set(u32::try_from(count).map_or(f64::MAX, f64::from));
+    let mut by_stage: HashMap<String, u32> =
+        operator.host.stages().into_iter().map(|stage| (stage.group, 0)).collect();
+    each(operator, None, |row| {
+        if row.status == Status::Open {
+            count += 1;
+            *by_stage.entry(row.stage).or_default() += 1;
+        }
+    })
+    .await?;
+    for (stage, depth) in by_stage {
+        metrics::gauge!(telemetry::metric::QUARANTINE_DEPTH, telemetry::label::STAGE => stage)
+            .set(f64::from(depth));
+    }
     Ok(count)
 }
 

@@ -8,11 +8,12 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use contract::Code;
+use contract::{Code, headers};
 use futures::{FutureExt, StreamExt, stream};
 use parking_lot::Mutex;
 use ports::log::{Partition, RawRecord};
 use rand::rngs::StdRng;
+use telemetry::field;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::settle::Size;
@@ -143,7 +144,17 @@ async fn settle<P: Processor>(
             Ok(outputs) => {
                 if let Some(poison) = &poison {
                     metrics::parked(P::NAME, poison.code);
-                    tracing::warn!(stage = P::NAME, at = record.coordinates(), %poison, "quarantined");
+                    let text = |name| record.header(name).map(str::to_owned);
+                    let vendor = poison.vendor_id.as_ref().map(ToString::to_string);
+                    tracing::warn!(
+                        { field::STAGE } = P::NAME,
+                        { field::INGEST_ID } =
+                            poison.ingest_id.map(|id| id.to_string()).or(text(headers::INGEST_ID)),
+                        { field::VENDOR_ID } = vendor.or(text(headers::VENDOR_ID)),
+                        { field::EXTERNAL_EVENT_ID } = text(headers::EXTERNAL_EVENT_ID),
+                        at = record.coordinates(),
+                        "quarantined: {poison}"
+                    );
                 }
                 return Ok(Slot::Settled(outputs));
             }

@@ -6,27 +6,21 @@ use contract::Code;
 use metrics::{counter, gauge, histogram};
 use telemetry::metric;
 
-/// Histogram: records of a batch.
-pub const BATCH: &str = "dvss.pipeline.batch_records";
-/// Counter: records produced in transactions that were committed.
-pub const OUTPUTS: &str = "dvss.pipeline.outputs";
-/// Counter: transactions by `result` (`committed`, `aborted`, `unknown`).
-pub const TRANSACTIONS: &str = "dvss.pipeline.transactions";
-
 pub(crate) fn polled(stage: &'static str, records: usize) {
-    histogram!(BATCH, "stage" => stage).record(count(records));
+    histogram!(metric::PIPELINE_BATCH_RECORDS, "stage" => stage).record(count(records));
 }
 
 /// The latency is the loop's own part of it: from the poll that returned the records to the commit.
 pub(crate) fn committed(stage: &'static str, records: usize, outputs: usize, since_poll: Duration) {
-    counter!(TRANSACTIONS, "stage" => stage, "result" => "committed").increment(1);
+    counter!(metric::PIPELINE_TRANSACTIONS, "stage" => stage, "result" => "committed").increment(1);
     counter!(metric::PIPELINE_SETTLED, "stage" => stage).increment(records as u64);
-    counter!(OUTPUTS, "stage" => stage).increment(outputs as u64);
-    histogram!(metric::PIPELINE_LATENCY_MS, "stage" => stage).record_many(since_poll.as_secs_f64() * 1_000.0, records);
+    counter!(metric::PIPELINE_OUTPUTS, "stage" => stage).increment(outputs as u64);
+    histogram!(metric::PIPELINE_LATENCY_MS, "stage" => stage)
+        .record_many(since_poll.as_secs_f64() * 1_000.0, records);
 }
 
 pub(crate) fn uncommitted(stage: &'static str, result: &'static str) {
-    counter!(TRANSACTIONS, "stage" => stage, "result" => result).increment(1);
+    counter!(metric::PIPELINE_TRANSACTIONS, "stage" => stage, "result" => result).increment(1);
 }
 
 pub(crate) fn rewound(stage: &'static str) {

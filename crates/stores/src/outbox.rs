@@ -14,7 +14,7 @@ use ports::tables::{Attr, Condition, Edit, Error, Item, Key, Table, Tables, Writ
 use runtime::Output;
 use serde::{Deserialize, Serialize};
 
-use crate::tables::ALL;
+use crate::tables::{ALL, DIVERGENCE};
 
 /// How many values `pendingShard` has: one value would be hot.
 pub const PENDING_SHARDS: u32 = 16;
@@ -129,6 +129,30 @@ pub fn state(item: &Item) -> Option<State> {
         Some(Coordinates { partition: Partition { topic, index }, offset: number("publishedOffset")? })
     });
     Some(State { publication, coordinates: coordinates.flatten() })
+}
+
+/// Whose row it is, as far as the row says so itself: for logs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// The event.
+    pub ingest_id: Option<String>,
+    /// Its vendor.
+    pub vendor_id: Option<String>,
+    /// The vendor's id of it.
+    pub external_event_id: Option<String>,
+}
+
+/// Reads whose row it is.
+pub fn subject(row: &RowRef, item: &Item) -> Subject {
+    let text = |name: &str| item.get(name).and_then(Attr::as_str).map(str::to_owned);
+    let fact = item.get("fact").and_then(Attr::as_str);
+    let fact = fact.and_then(|text| serde_json::from_str::<contract::canonical::Fact>(text).ok());
+    Subject {
+        ingest_id: text("ingestId").or_else(|| row.event().map(|id| id.to_string())),
+        // A divergence's row lies under its vendor.
+        vendor_id: text("vendorId").or_else(|| (row.table == DIVERGENCE.name).then(|| row.pk.clone())),
+        external_event_id: text("externalEventId").or(fact.map(|fact| fact.external_event_id.to_string())),
+    }
 }
 
 /// Sets a row's coordinates for `revision`; the row is pending no more. Changes nothing where the row

@@ -23,7 +23,7 @@
 //!
 //! Levels follow consequence: ERROR means that data are at risk or a person is needed, WARN that
 //! something heals by itself but should not go on, INFO marks changes of state (start, assignment,
-//! drain), DEBUG single records. Logs go to standard error; standard output is for data.
+//! drain) and what each stage did with an event, DEBUG what it tried. Logs go to standard error; standard output is for data.
 
 mod logs;
 pub mod metric;
@@ -47,6 +47,8 @@ pub mod label {
     pub const TOPIC: &str = "topic";
     /// A kind of divergence.
     pub const KIND: &str = "kind";
+    /// How a transaction ended.
+    pub const RESULT: &str = "result";
 }
 
 /// Names of log fields.

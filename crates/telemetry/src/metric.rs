@@ -24,6 +24,12 @@ pub const PIPELINE_SETTLED: &str = "dvss.pipeline.settled";
 pub const PIPELINE_RETRIED: &str = "dvss.pipeline.retried";
 /// `dvss.pipeline.rewound{stage}`
 pub const PIPELINE_REWOUND: &str = "dvss.pipeline.rewound";
+/// `dvss.pipeline.batch_records{stage}`
+pub const PIPELINE_BATCH_RECORDS: &str = "dvss.pipeline.batch_records";
+/// `dvss.pipeline.outputs{stage}`
+pub const PIPELINE_OUTPUTS: &str = "dvss.pipeline.outputs";
+/// `dvss.pipeline.transactions{stage,result}`
+pub const PIPELINE_TRANSACTIONS: &str = "dvss.pipeline.transactions";
 /// `dvss.pipeline.lag{stage}`
 pub const PIPELINE_LAG: &str = "dvss.pipeline.lag";
 /// `dvss.quarantine.parked{stage,reason}`
@@ -41,6 +47,9 @@ pub const LATENCY_BUCKETS_MS: [f64; 16] = [
     1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0, 30_000.0,
     60_000.0, 300_000.0,
 ];
+
+/// Upper bounds of the buckets of batch sizes, in records.
+pub const BATCH_BUCKETS: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 50.0, 100.0, 500.0, 1_000.0];
 
 /// What a metric counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +92,7 @@ impl Metric {
 }
 
 /// Every metric.
-pub const ALL: [Metric; 16] = {
+pub const ALL: [Metric; 19] = {
     use Kind::{Counter, Gauge, Histogram};
     [
         Metric::new(
@@ -122,9 +131,27 @@ pub const ALL: [Metric; 16] = {
             PIPELINE_LATENCY_MS,
             Histogram,
             &[label::STAGE],
-            "Milliseconds from the first gateway's receipt of an event to the end of the stage.",
+            "Milliseconds of work on an event: at the gateway from its body to the answer, else from poll to commit.",
         ),
         Metric::new(PIPELINE_SETTLED, Counter, &[label::STAGE], "Records settled and committed."),
+        Metric::new(
+            PIPELINE_BATCH_RECORDS,
+            Histogram,
+            &[label::STAGE],
+            "Records of the batches that were polled.",
+        ),
+        Metric::new(
+            PIPELINE_OUTPUTS,
+            Counter,
+            &[label::STAGE],
+            "Records produced in transactions that were committed.",
+        ),
+        Metric::new(
+            PIPELINE_TRANSACTIONS,
+            Counter,
+            &[label::STAGE, label::RESULT],
+            "Transactions, by result: committed, aborted, unknown.",
+        ),
         Metric::new(PIPELINE_RETRIED, Counter, &[label::STAGE], "Attempts that failed and were made again."),
         Metric::new(
             PIPELINE_REWOUND,
@@ -169,6 +196,6 @@ mod tests {
             let fine = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
             assert!(name.starts_with("dvss_") && name.bytes().all(fine), "{name}");
         }
-        assert!(LATENCY_BUCKETS_MS.is_sorted());
+        assert!(LATENCY_BUCKETS_MS.is_sorted() && BATCH_BUCKETS.is_sorted());
     }
 }

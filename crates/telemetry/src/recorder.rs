@@ -4,7 +4,9 @@ use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::metric::{ALL, Kind, LATENCY_BUCKETS_MS, PIPELINE_LATENCY_MS};
+use crate::metric::{
+    ALL, BATCH_BUCKETS, Kind, LATENCY_BUCKETS_MS, PIPELINE_BATCH_RECORDS, PIPELINE_LATENCY_MS,
+};
 
 static INSTALLED: OnceLock<Result<Metrics, String>> = OnceLock::new();
 
@@ -24,7 +26,10 @@ pub fn install_metrics() -> Result<Metrics, InstallError> {
 
 fn install() -> Result<Metrics, BuildError> {
     let latency = Matcher::Full(PIPELINE_LATENCY_MS.to_owned());
-    let builder = PrometheusBuilder::new().set_buckets_for_metric(latency, &LATENCY_BUCKETS_MS)?;
+    let batches = Matcher::Full(PIPELINE_BATCH_RECORDS.to_owned());
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(latency, &LATENCY_BUCKETS_MS)?
+        .set_buckets_for_metric(batches, &BATCH_BUCKETS)?;
     let handle = builder.install_recorder()?;
     for metric in ALL {
         match metric.kind {

@@ -13,7 +13,7 @@ use runtime::{Failure, Output, Processor};
 use stores::codec::Codec;
 use stores::ingest::{self, Claim, Entry};
 use stores::{divergences, records};
-use telemetry::{label, metric, vendor_label};
+use telemetry::{field, label, metric, vendor_label};
 
 use crate::decide::{self, Challenger, Side};
 use crate::{Error, Options};
@@ -49,7 +49,10 @@ impl Dedup {
         }
         let source = Coordinates { partition: record.partition.clone(), offset: record.offset };
         match ingest::claim(&*self.tables, event, &source).await? {
-            Claim::Claimed | Claim::Same => Ok(vec![decide::emission(record).into()]),
+            Claim::Claimed | Claim::Same => {
+                told(event, "claimed");
+                Ok(vec![decide::emission(record).into()])
+            }
             Claim::Duplicate { winner } => self.duplicate(event, winner.ingest_id).await,
             Claim::Conflict { winner } => {
                 count(metric::INGEST_CONFLICT, event);
@@ -61,6 +64,7 @@ impl Dedup {
     async fn duplicate(&self, event: &Event, winner: IngestId) -> Result<Vec<Output>, Error> {
         ingest::alias(&*self.tables, event, winner).await?;
         count(metric::INGEST_DUPLICATE, event);
+        told(event, &format!("a duplicate of {winner}"));
         Ok(Vec::new())
     }
 
@@ -75,6 +79,7 @@ impl Dedup {
         let vendor = vendor_label(true, vendor.as_str());
         metrics::counter!(metric::DIVERGENCE_FOUND, label::VENDOR_ID => vendor, label::KIND => kind)
             .increment(1);
+        told(event, &format!("a conflict with {}", winner.ingest_id));
         Ok(vec![output])
     }
 
@@ -107,6 +112,17 @@ impl Processor for Dedup {
     async fn handle(&self, input: &Input) -> Result<Vec<Output>, Failure> {
         Ok(self.settle(input).await?)
     }
+}
+
+fn told(event: &Event, what: &str) {
+    let draft = &event.draft;
+    tracing::info!(
+        { field::STAGE } = Dedup::NAME,
+        { field::INGEST_ID } = %draft.ingest_id,
+        { field::VENDOR_ID } = %draft.vendor_id,
+        { field::EXTERNAL_EVENT_ID } = %draft.external_event_id,
+        "{what}"
+    );
 }
 
 /// The gateway let the vendor in, so the vendor is configured.

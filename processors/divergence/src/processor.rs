@@ -13,7 +13,7 @@ use runtime::{Failure, Output, Poison, Processor};
 use stores::codec::Codec;
 use stores::effects::{self, Effect, Kind, State};
 use stores::{divergences, tables as names};
-use telemetry::{label, metric, vendor_label};
+use telemetry::{field, label, metric, vendor_label};
 
 use crate::decide::{Decision, Given, Reads, Stop, decide};
 use crate::error::{Error, poison};
@@ -101,6 +101,7 @@ impl Divergence {
         let failed = |error: Error| error.into_failure(&input.fact);
         for _ in 0..DECISIONS {
             if let Attempt::Known(findings) = self.attempt(input, most).await.map_err(failed)? {
+                told(&input.fact, &findings);
                 return Ok(references(input, &findings));
             }
         }
@@ -249,6 +250,19 @@ fn token(entity: &str, fact: &Fact, version: Option<i64>, writes: &[Write]) -> S
     let mut token = Fingerprint::of_bytes(identity.as_bytes()).to_string();
     token.truncate(32);
     token
+}
+
+fn told(fact: &Fact, findings: &[(u32, DivergenceKind)]) {
+    tracing::info!(
+        { field::STAGE } = Divergence::NAME,
+        { field::INGEST_ID } = %fact.ingest_id,
+        { field::VENDOR_ID } = %fact.vendor_id,
+        { field::EXTERNAL_EVENT_ID } = %fact.external_event_id,
+        line = fact.line,
+        revision = fact.revision,
+        findings = findings.len(),
+        "taken in"
+    );
 }
 
 fn count(fact: &Fact, kinds: impl Iterator<Item = DivergenceKind>) {

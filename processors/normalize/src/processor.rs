@@ -150,9 +150,10 @@ impl Normalize {
         noted.map_err(|error| failure::of_tables(&error))?;
         if *code == Code::ObjectCorrupt {
             tracing::error!(
+                { field::STAGE } = Self::NAME,
                 { field::INGEST_ID } = %draft.ingest_id,
                 { field::VENDOR_ID } = %vendor,
-                { field::STAGE } = Self::NAME,
+                { field::EXTERNAL_EVENT_ID } = %external,
                 "{message}"
             );
         }
@@ -199,6 +200,14 @@ impl Processor for Normalize {
                     label::EVENT_TYPE => event_type_label(true, draft.event_type.as_str()),
                 )
                 .increment(1);
+                tracing::info!(
+                    { field::STAGE } = Self::NAME,
+                    { field::INGEST_ID } = %draft.ingest_id,
+                    { field::VENDOR_ID } = %draft.vendor_id,
+                    { field::EXTERNAL_EVENT_ID } = %draft.external_event_id,
+                    records = outputs.len(),
+                    "normalized"
+                );
                 Ok(outputs)
             }
             Err(error) => {

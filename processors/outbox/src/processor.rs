@@ -7,12 +7,12 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use ports::Ports;
 use ports::log::{Coordinates, Partition, RawRecord, Record, next};
-use ports::tables::get_one;
+use ports::tables::{Item, get_one};
 use runtime::{Failure, Output, Placed, Processor};
 use serde::{Deserialize, Serialize};
 use stores::outbox::{self, RowRef};
 use stores::receipts::{self, Receipt};
-use telemetry::metric;
+use telemetry::{field, metric};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
@@ -74,6 +74,7 @@ impl Outbox {
         let item = item.ok_or_else(|| broken("which is gone"))?;
         let Some(state) = outbox::state(&item) else { return Ok(Vec::new()) };
         let Some(publication) = publishes(state, &listed) else { return Ok(Vec::new()) };
+        told(row, &item, &publication.topic);
         if uncopied >= self.shared.options.max_uncopied {
             return Err(Error::Later(format!("{uncopied} receipts wait to be copied into their rows")));
         }
@@ -144,6 +145,23 @@ impl Processor for Outbox {
         self.shared.wake.notify_one();
         Ok(())
     }
+}
+
+/// Says which event's row is on its way out. Reading the row's event costs something, so only where
+/// somebody listens.
+fn told(row: &RowRef, item: &Item, topic: &str) {
+    if !tracing::enabled!(tracing::Level::INFO) {
+        return;
+    }
+    let subject = outbox::subject(row, item);
+    tracing::info!(
+        { field::STAGE } = Outbox::NAME,
+        { field::INGEST_ID } = subject.ingest_id,
+        { field::VENDOR_ID } = subject.vendor_id,
+        { field::EXTERNAL_EVENT_ID } = subject.external_event_id,
+        topic,
+        "publishing"
+    );
 }
 
 fn listed(placed: &[(Output, Coordinates)]) -> Vec<Receipt> {

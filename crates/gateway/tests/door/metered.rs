@@ -29,7 +29,7 @@ async fn outcomes_are_counted_by_known_vendors_only() {
         r#"dvss_ingest_conflict{vendorId="metered"} 1"#,
         r#"dvss_ingest_failed_validation{vendorId="metered",reason="json-syntax"} 1"#,
         r#"dvss_ingest_failed_validation{vendorId="metered",reason="body-too-large"} 1"#,
-        r#"dvss_pipeline_latency_ms_count{stage="accept"}"#,
+        r#"dvss_pipeline_latency_ms_count{stage="gateway"}"#,
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
