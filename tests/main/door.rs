@@ -33,7 +33,10 @@ async fn taken_once_then_duplicate_then_conflict() {
     for body in [text.clone(), spaced] {
         let again = dvss.post(&acme, "/v1/events", JSON, body).await;
         assert_eq!(again.expect(200)["status"], "DUPLICATE");
-        assert_eq!((&again.body["ingestId"], &again.body["receivedAt"]), (&first.body["ingestId"], &first.body["receivedAt"]));
+        assert_eq!(
+            (&again.body["ingestId"], &again.body["receivedAt"]),
+            (&first.body["ingestId"], &first.body["receivedAt"])
+        );
         assert_eq!(members(&again.body), ["ingestId", "receivedAt", "status"]);
     }
 
@@ -50,12 +53,17 @@ async fn taken_once_then_duplicate_then_conflict() {
     let report = dvss.settled().await;
     assert_balanced(&report);
     let books = account(&report, "acme");
-    let numbers = ["accepted", "published", "duplicate", "conflict", "quarantined", "facts"].map(|name| &books[name]);
+    let numbers =
+        ["accepted", "published", "duplicate", "conflict", "quarantined", "facts"].map(|name| &books[name]);
     assert_eq!(numbers, [&json!(3), &json!(1), &json!(0), &json!(2), &json!(0), &json!(1)], "{books}");
     assert_eq!(report["orphans"], json!([]));
 
     let explained = dvss.explain(&first.id()).await;
-    assert_eq!(explained["raw"]["sha256"], Fingerprint::of_bytes(text.as_bytes()).to_string(), "byte for byte");
+    assert_eq!(
+        explained["raw"]["sha256"],
+        Fingerprint::of_bytes(text.as_bytes()).to_string(),
+        "byte for byte"
+    );
     assert_eq!(explained["conflicts"].as_array().map(Vec::len), Some(2), "{explained}");
     assert_once(&public(&dvss).await);
     dvss.stop().await;
@@ -78,16 +86,26 @@ async fn a_redated_retry_that_overtakes_the_index_is_a_duplicate_in_the_books() 
     let report = dvss.settled().await;
     assert_balanced(&report);
     let books = account(&report, "acme");
-    assert_eq!([&books["accepted"], &books["duplicate"], &books["published"]], [&json!(2), &json!(1), &json!(1)]);
+    assert_eq!(
+        [&books["accepted"], &books["duplicate"], &books["published"]],
+        [&json!(2), &json!(1), &json!(1)]
+    );
     let explained = dvss.explain(&second.id()).await;
-    let (winner, loser) =
-        if explained["status"] == "DUPLICATE" { (first.id(), second.id()) } else { (second.id(), first.id()) };
+    let (winner, loser) = if explained["status"] == "DUPLICATE" {
+        (first.id(), second.id())
+    } else {
+        (second.id(), first.id())
+    };
     let loser_shown = dvss.explain(&loser).await;
     assert_eq!((&loser_shown["status"], &loser_shown["winner"]), (&json!("DUPLICATE"), &json!(winner)));
     let explained = dvss.published(&winner).await;
     assert_eq!(explained["repeats"][0]["ingestId"], loser.as_str(), "{explained}");
-    let asked = dvss.ask(dvss.request("GET", &format!("/v1/events/{loser}"), &acme)).await.expect("an answer");
-    assert_eq!((&asked.expect(200)["status"], &asked.body["duplicateOf"]), (&json!("DUPLICATE"), &json!(winner)));
+    let asked =
+        dvss.ask(dvss.request("GET", &format!("/v1/events/{loser}"), &acme)).await.expect("an answer");
+    assert_eq!(
+        (&asked.expect(200)["status"], &asked.body["duplicateOf"]),
+        (&json!("DUPLICATE"), &json!(winner))
+    );
     dvss.stop().await;
 }
 
@@ -153,7 +171,11 @@ async fn batches_answer_for_each_item_in_order() {
     let report = dvss.settled().await;
     assert_balanced(&report);
     let books = account(&report, "acme");
-    assert_eq!([&books["accepted"], &books["published"], &books["conflict"]], [&json!(5), &json!(4), &json!(1)], "{books}");
+    assert_eq!(
+        [&books["accepted"], &books["published"], &books["conflict"]],
+        [&json!(5), &json!(4), &json!(1)],
+        "{books}"
+    );
     dvss.stop().await;
 }
 
@@ -182,7 +204,10 @@ async fn cloudevents_structured_and_binary_are_one_event() {
         headers.into_iter().fold(request, |request, (name, value)| request.header(name, value))
     };
     let same = dvss.ask(binary("42", JSON, data.to_string())).await.expect("an answer");
-    assert_eq!((&same.expect(200)["status"], &same.body["ingestId"]), (&json!("DUPLICATE"), &structured.body["ingestId"]));
+    assert_eq!(
+        (&same.expect(200)["status"], &same.body["ingestId"]),
+        (&json!("DUPLICATE"), &structured.body["ingestId"])
+    );
     let other = dvss.ask(binary("43", JSON, data.to_string())).await.expect("an answer");
     other.expect(202);
     // What is not JSON is kept, and parked where it would have to be mapped.
@@ -190,7 +215,10 @@ async fn cloudevents_structured_and_binary_are_one_event() {
     xml.expect(202);
 
     let explained = dvss.published(&structured.id()).await;
-    assert_eq!(explained["externalEventId"], "https://acme.test/stock%231#42", "source and id, joined injectively");
+    assert_eq!(
+        explained["externalEventId"], "https://acme.test/stock%231#42",
+        "source and id, joined injectively"
+    );
     assert_eq!(explained["facts"][0]["data"]["quantityOnHand"], "7.50");
     dvss.published(&other.id()).await;
     dvss.explained(&xml.id(), "QUARANTINED").await;
@@ -258,8 +286,12 @@ async fn paths_methods_and_rates() {
         answer.refused(status, code);
     }
 
-    let slow = dvss.cli(&["vendors", "add", "slow", "--platform", "dvss", "--rate", "2", "--json"]).await.json();
-    let slow = crate::support::Vendor { id: "slow".to_owned(), key: slow["key"].as_str().expect("a key").to_owned() };
+    let slow =
+        dvss.cli(&["vendors", "add", "slow", "--platform", "dvss", "--rate", "2", "--json"]).await.json();
+    let slow = crate::support::Vendor {
+        id: "slow".to_owned(),
+        key: slow["key"].as_str().expect("a key").to_owned(),
+    };
     let mut refused = 0;
     for number in 0..10 {
         let answer = dvss.send(&slow, &stock(&format!("s{number}"), NOON, "A", "1")).await;

@@ -11,7 +11,7 @@ const STAGES: [&str; 5] = ["gateway", "dvss.dedup", "dvss.normalize", "dvss.dive
 #[tokio::test]
 async fn every_stage_says_which_event_it_worked_on() {
     let place = Place::new();
-    let dvss = place.up().env("DVSS_LOG", "debug").go().await;
+    let dvss = place.up().go().await;
     let acme = dvss.vendor("acme").await;
     let id = dvss.send(&acme, &stock("=e1 \" \\ \u{202e}", NOON, "A", "1")).await.id();
     dvss.published(&id).await;
@@ -19,7 +19,8 @@ async fn every_stage_says_which_event_it_worked_on() {
         let log = dvss.logged();
         let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         let of_event = lines.iter().filter(|line| line["ingestId"] == id.as_str());
-        let complete = of_event.filter(|line| line["vendorId"] == "acme" && line["externalEventId"].is_string());
+        let complete =
+            of_event.filter(|line| line["vendorId"] == "acme" && line["externalEventId"].is_string());
         let stages: BTreeSet<&str> = complete.filter_map(|line| line["stage"].as_str()).collect();
         (stages.len() >= STAGES.len()).then(|| stages.into_iter().map(str::to_owned).collect::<Vec<_>>())
     })
@@ -44,6 +45,8 @@ async fn a_vendor_cannot_forge_a_line() {
     dvss.send(&acme, &stock(forged, NOON, "A", "1")).await.refused(400, "external-event-id-invalid");
     let id = dvss.send(&acme, &stock("e1", NOON, forged, "1")).await.id();
     dvss.published(&id).await;
-    assert!(dvss.logged().lines().all(|line| !line.starts_with("{\"level\":\"ERROR\",\"message\":\"forged\"")));
+    assert!(
+        dvss.logged().lines().all(|line| !line.starts_with("{\"level\":\"ERROR\",\"message\":\"forged\""))
+    );
     dvss.stop().await;
 }

@@ -51,7 +51,10 @@ async fn parked_shown_released_and_published_once() {
     dvss.cli(&["mappings", "put", &wrong.display().to_string(), "--activate", "--json"]).await.json();
     dvss.cli(&["quarantine", "release", STAGE, &id, "--json"]).await.json();
     let shown = dvss.settled_row(&id, "OPEN").await;
-    assert_eq!([&shown["count"], &shown["code"], &shown["pointer"]], [&json!(2), &json!("mapping-field-missing"), &json!("/payload/available")]);
+    assert_eq!(
+        [&shown["count"], &shown["code"], &shown["pointer"]],
+        [&json!(2), &json!("mapping-field-missing"), &json!("/payload/available")]
+    );
 
     // The right one.
     let right = place.file("right.yaml", &mapping(2, ".free"));
@@ -70,10 +73,17 @@ async fn parked_shown_released_and_published_once() {
     let report = dvss.settled().await;
     assert_balanced(&report);
     let after = public(&dvss).await;
-    assert_eq!(before.iter().map(coordinates).collect::<Vec<_>>(), after.iter().map(coordinates).collect::<Vec<_>>());
+    assert_eq!(
+        before.iter().map(coordinates).collect::<Vec<_>>(),
+        after.iter().map(coordinates).collect::<Vec<_>>()
+    );
     assert_once(&after);
     let books = account(&report, "acme");
-    assert_eq!([&books["accepted"], &books["published"], &books["quarantined"]], [&json!(1), &json!(1), &json!(0)], "{books}");
+    assert_eq!(
+        [&books["accepted"], &books["published"], &books["quarantined"]],
+        [&json!(1), &json!(1), &json!(0)],
+        "{books}"
+    );
     assert_eq!(dvss.explain(&id).await["status"], "PUBLISHED");
     dvss.stop().await;
 }
@@ -87,7 +97,10 @@ async fn discarded_is_accounted_for_and_final() {
     dvss.explained(&id, "QUARANTINED").await;
     let without_reason = dvss.cli(&["quarantine", "discard", STAGE, &id]).await;
     assert_eq!(without_reason.code, 2, "a reason is asked for: {without_reason:?}");
-    let row = dvss.cli(&["quarantine", "discard", STAGE, &id, "--reason", "a test of theirs", "--json"]).await.json();
+    let row = dvss
+        .cli(&["quarantine", "discard", STAGE, &id, "--reason", "a test of theirs", "--json"])
+        .await
+        .json();
     assert_eq!([&row["status"], &row["reason"]], [&json!("DISCARDED"), &json!("a test of theirs")]);
     let again = dvss.cli(&["quarantine", "release", STAGE, &id]).await;
     assert!(again.code == 5 && again.stderr.contains("request-invalid"), "{again:?}");
@@ -112,7 +125,10 @@ async fn a_vendor_over_its_budget_is_parked_untried_and_resumes_in_order() {
     dvss.deliver(&other, &stock("o1", NOON, "B", "1")).await.expect(202);
     let report = dvss.settled().await;
     assert_balanced(&report);
-    assert_eq!([&account(&report, "acme")["quarantined"], &account(&report, "other")["published"]], [&json!(8), &json!(1)]);
+    assert_eq!(
+        [&account(&report, "acme")["quarantined"], &account(&report, "other")["published"]],
+        [&json!(8), &json!(1)]
+    );
     let rows = parked(&dvss).await;
     let untried = rows.iter().filter(|row| row["code"] == "over-budget").count();
     assert!(rows.len() == 8 && (1..=5).contains(&untried), "beyond the budget nothing is tried: {rows:?}");
@@ -126,7 +142,8 @@ async fn a_vendor_over_its_budget_is_parked_untried_and_resumes_in_order() {
     assert_eq!(account(&report, "acme")["published"], 8, "{report}");
     let history = dvss.history("acme|w1|A||").await;
     assert_eq!(history["state"]["quantityOnHand"], "7");
-    let outcomes: Vec<&Value> = history["facts"].as_array().expect("facts").iter().map(|fact| &fact["outcome"]).collect();
+    let outcomes: Vec<&Value> =
+        history["facts"].as_array().expect("facts").iter().map(|fact| &fact["outcome"]).collect();
     assert_eq!(outcomes, [&json!("APPLIED"); 8], "taken up in order, none was late");
     assert_once(&public(&dvss).await);
     dvss.stop().await;

@@ -56,7 +56,11 @@ async fn keys_are_shown_once_rotate_and_are_revoked() {
     for file in std::fs::read_dir(place.data()).expect("a directory") {
         let path = file.expect("an entry").path();
         let bytes = if path.is_file() { std::fs::read(&path).expect("readable") } else { continue };
-        assert!(!bytes.windows(secret.len()).any(|window| window == secret), "the key is in {}", path.display());
+        assert!(
+            !bytes.windows(secret.len()).any(|window| window == secret),
+            "the key is in {}",
+            path.display()
+        );
     }
 }
 

@@ -127,7 +127,15 @@ impl Start<'_> {
         let stderr = std::fs::File::create(&log).expect("a log file");
         let data = self.place.data();
         let mut command = dvss();
-        command.args(["up", "--json", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0", "--data"]);
+        command.args([
+            "up",
+            "--json",
+            "--listen",
+            "127.0.0.1:0",
+            "--operator-listen",
+            "127.0.0.1:0",
+            "--data",
+        ]);
         command.arg(&data).env("DVSS_LOG", "info").envs(self.environment);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true);
         let mut child = command.spawn().expect("the binary starts");
@@ -162,7 +170,9 @@ impl Dvss {
 
     /// `GET /api/v1…`
     pub async fn look(&self, path: &str) -> Answer {
-        self.ask(self.http.get(format!("{}/api/v1{path}", self.operators))).await.expect("the operator API answers")
+        self.ask(self.http.get(format!("{}/api/v1{path}", self.operators)))
+            .await
+            .expect("the operator API answers")
     }
 
     /// `POST /api/v1…`
@@ -186,7 +196,8 @@ impl Dvss {
     pub async fn ask(&self, request: reqwest::RequestBuilder) -> Result<Answer, reqwest::Error> {
         let answer = request.send().await?;
         let status = answer.status().as_u16();
-        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let header =
+            |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let media_type = header("content-type").unwrap_or_default();
         let retry_after = header("retry-after").and_then(|text| text.parse().ok());
         let bytes = answer.bytes().await?;
@@ -206,7 +217,13 @@ impl Dvss {
     }
 
     /// Posts a body to a path, as one media type.
-    pub async fn post(&self, vendor: &Vendor, path: &str, media_type: &str, body: impl Into<reqwest::Body>) -> Answer {
+    pub async fn post(
+        &self,
+        vendor: &Vendor,
+        path: &str,
+        media_type: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
         let request = self.request("POST", path, vendor).header("content-type", media_type).body(body);
         self.ask(request).await.expect("the vendors' door answers")
     }
@@ -443,12 +460,15 @@ pub fn http() -> reqwest::Client {
 /// Percent-encodes one segment of a path.
 pub fn segment(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 /// The names of an object's members, sorted.
 pub fn members(value: &Value) -> Vec<&str> {
-    let mut names: Vec<&str> = value.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    let mut names: Vec<&str> =
+        value.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     names
 }
