@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cli::Place;
@@ -19,7 +19,7 @@ const RESERVED: [&str; 6] =
 const RESERVED_PREFIX: &str = "DVSS_FAILPOINT";
 
 /// Everything a process can be told.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Config {
     /// Data directory.
@@ -147,5 +147,28 @@ mod tests {
         assert!(format!("{error:#}").contains("listne"), "{error:#}");
         let error = load("{}", &[("DVSS_GATEWAY__NO_SUCH_KEY", "1")]).expect_err("a typing error");
         assert!(format!("{error:#}").contains("noSuchKey"), "{error:#}");
+    }
+
+    #[test]
+    fn the_manual_names_every_key_with_its_default() {
+        fn leaves(prefix: &str, value: &Value, out: &mut Vec<(String, String)>) {
+            match value {
+                Value::Object(members) => {
+                    for (key, value) in members {
+                        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                        leaves(&path, value, out);
+                    }
+                }
+                Value::String(text) => out.push((prefix.to_owned(), text.clone())),
+                other => out.push((prefix.to_owned(), other.to_string())),
+            }
+        }
+        let manual = include_str!("../../../docs/configuration.md");
+        let mut keys = Vec::new();
+        leaves("", &serde_json::to_value(Config::default()).expect("JSON"), &mut keys);
+        for (path, default) in keys {
+            let row = format!("| `{path}` | `{default}` |");
+            assert!(manual.contains(&row), "docs/configuration.md has no row {row}");
+        }
     }
 }

@@ -64,7 +64,7 @@ pub fn open(data: &Path, config: &Config) -> anyhow::Result<Ports> {
 
 /// Runs until Ctrl-C or SIGTERM.
 pub async fn run(config: Config, json: bool) -> anyhow::Result<u8> {
-    let running = start(&config).await?;
+    let running = start(&config, "warn").await?;
     let place = json!({
         "vendors": format!("http://{}", running.gateway), "operators": format!("http://{}", running.operator),
         "data": config.data.display().to_string(),
@@ -138,9 +138,9 @@ async fn drain(tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
     first
 }
 
-/// Starts every role.
-pub async fn start(config: &Config) -> anyhow::Result<Running> {
-    telemetry::init_logs(telemetry::LogFormat::Json, &log_filter())?;
+/// Starts every role. `logs` is the log filter where `DVSS_LOG` says nothing.
+pub async fn start(config: &Config, logs: &str) -> anyhow::Result<Running> {
+    telemetry::init_logs(telemetry::LogFormat::Json, &log_filter(logs))?;
     let metrics = telemetry::install_metrics()?;
     let ports = open(&config.data, config)?;
     normalize::seed(&*ports.tables, ports.clock.now()).await.context("the shipped mappings")?;
@@ -292,8 +292,8 @@ async fn signal() {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the binary reads the environment")]
-fn log_filter() -> String {
-    std::env::var("DVSS_LOG").unwrap_or_else(|_| "warn".to_owned())
+fn log_filter(default: &str) -> String {
+    std::env::var("DVSS_LOG").unwrap_or_else(|_| default.to_owned())
 }
 
 fn embedded_parts() -> embedded::Parts {

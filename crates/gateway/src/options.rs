@@ -77,7 +77,7 @@ impl Default for Options {
             max_batch_items: 1_000,
             batch_concurrency: 32,
             max_clock_skew: Duration::from_mins(10),
-            default_rate: Rate { events_per_second: rate(2_000), burst: rate(4_000) },
+            default_rate: Rate { events_per_second: rate(10_000), burst: rate(20_000) },
             max_in_flight: 1_024,
             max_in_flight_per_vendor: 256,
             retry_after: Duration::from_secs(1),

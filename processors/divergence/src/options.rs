@@ -1,13 +1,13 @@
 //! What an operator may set about divergence.
 
 use contract::{Code, VendorId};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Most members of one shared warehouse: a fact's transaction checks every one of them.
 const MAX_MEMBERS: usize = 50;
 
 /// Bounds and watches of the stage.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Options {
     /// Most rows that are read to fold one fact; beyond them it is quarantined as `fold-too-long`.
@@ -21,7 +21,7 @@ pub struct Options {
 }
 
 /// A change is anomalous where both hold.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct AnomalousChange {
     /// The larger of the two quantities is at least this many times the smaller.
@@ -31,7 +31,7 @@ pub struct AnomalousChange {
 }
 
 /// One place that several vendors report, each under a name of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SharedWarehouse {
     /// What people call it.
@@ -44,7 +44,7 @@ pub struct SharedWarehouse {
 }
 
 /// A vendor's name for a shared warehouse.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Member {
     /// The vendor.

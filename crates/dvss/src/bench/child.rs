@@ -38,8 +38,8 @@ impl Child {
                 },
             )
             // The load is one vendor on one machine: its limits are not what is measured.
-            .env("DVSS_GATEWAY__RATE__EVENTS_PER_SECOND", "1000000")
-            .env("DVSS_GATEWAY__RATE__BURST", "1000000")
+            .env("DVSS_GATEWAY__DEFAULT_RATE__EVENTS_PER_SECOND", "1000000")
+            .env("DVSS_GATEWAY__DEFAULT_RATE__BURST", "1000000")
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
