@@ -317,6 +317,13 @@ impl Dvss {
         self.child.kill().await.expect("it was running");
     }
 
+    /// `kill -9`, without waiting.
+    pub fn kill_now(&self) {
+        let id = self.child.id().expect("it runs").to_string();
+        let sent = std::process::Command::new("kill").args(["-KILL", &id]).status();
+        assert!(sent.expect("there is a kill command").success());
+    }
+
     /// `SIGTERM`.
     pub async fn ask_to_stop(&self) {
         let id = self.child.id().expect("it runs").to_string();
