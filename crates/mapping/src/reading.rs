@@ -280,7 +280,14 @@ impl Source {
     pub fn time(&self, scope: &Scope, left: &mut u64) -> Result<Option<Timestamp>, Rejection> {
         let Some(found) = self.one(scope, left)? else { return Ok(None) };
         let text = text_of(&found.value).map_err(|problem| self.invalid(&found, problem))?;
-        self.time.read(&text).map(Some).map_err(|problem| self.invalid(&found, problem))
+        let mut problem = None;
+        for format in &self.time {
+            match format.read(&text) {
+                Ok(time) => return Ok(Some(time)),
+                Err(error) => drop(problem.get_or_insert(error)),
+            }
+        }
+        Err(self.invalid(&found, problem.unwrap_or_default()))
     }
 
     /// As a state of an order.

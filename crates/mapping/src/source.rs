@@ -58,7 +58,8 @@ pub struct Source {
     pub(crate) negate: bool,
     pub(crate) times: Option<Decimal>,
     pub(crate) minor_units: Option<Expr>,
-    pub(crate) time: TimeFormat,
+    /// How a time may be written; the first that fits.
+    pub(crate) time: Vec<TimeFormat>,
     pub(crate) default: Option<Value>,
     pub(crate) optional: bool,
 }
@@ -75,7 +76,7 @@ impl Source {
             negate: false,
             times: None,
             minor_units: None,
-            time: TimeFormat::rfc3339(),
+            time: vec![TimeFormat::rfc3339()],
             default: None,
             optional: field.need == Need::May,
         };
@@ -118,9 +119,7 @@ impl Source {
             source.minor_units = Some(expr(node)?);
         }
         if let Some(place) = members.get("format").or(members.get("zone")) {
-            let format = members.get("format").map(Node::text).transpose()?;
-            let zone = members.get("zone").map(Node::text).transpose()?;
-            source.time = TimeFormat::parse(format, zone).map_err(|error| place.error(error))?;
+            source.time = time_formats(place, &members)?;
         }
         if let Some(node) = members.get("default") {
             source.default = Some(literal(node, field)?);
@@ -231,6 +230,40 @@ fn origin(node: &Node, members: &Members<'_>, field: &Field) -> Result<Origin, E
                 }
             }
         }
+    }
+}
+
+/// One format, or several of which the first that fits reads a time. `zone` is for those that need one.
+fn time_formats(place: &Node, members: &Members<'_>) -> Result<Vec<TimeFormat>, Error> {
+    let zone = members.get("zone").map(Node::text).transpose()?;
+    let formats = match members.get("format") {
+        None => vec![None],
+        Some(node) => match &node.kind {
+            Kind::List(items) if !items.is_empty() => {
+                items.iter().map(|item| item.text().map(Some)).collect::<Result<_, _>>()?
+            }
+            _ => vec![Some(node.text()?)],
+        },
+    };
+    let mut refused = None;
+    let mut compiled = Vec::new();
+    for format in &formats {
+        let with_zone = TimeFormat::parse(*format, zone);
+        let read = match with_zone {
+            Err(error) if zone.is_some() && formats.len() > 1 => {
+                refused.get_or_insert(error);
+                TimeFormat::parse(*format, None)
+            }
+            result => result,
+        };
+        compiled.push(read.map_err(|error| place.error(error))?);
+    }
+    match refused {
+        // Some other format must have taken the zone.
+        Some(error) if formats.iter().all(|format| TimeFormat::parse(*format, zone).is_err()) => {
+            Err(place.error(error))
+        }
+        _ => Ok(compiled),
     }
 }
 

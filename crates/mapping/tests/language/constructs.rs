@@ -328,5 +328,14 @@ fn the_other_kinds_of_fields() {
         time("{from: .a, match: '(\\d+)', format: unix-millis}", r#"{"a": "/Date(1623796407000)/"}"#)
             .contains("2021-06-15T22:33:27Z")
     );
+    let several = "{from: .a, format: [unix-millis, rfc3339, '%Y%m%d'], zone: '+01:00'}";
+    for (written, read) in [
+        ("1623796407000", "2021-06-15T22:33:27Z"),
+        ("2021-06-15T22:33:27Z", "2021-06-15T22:33:27Z"),
+        ("2021-06-15T22:33:27", "2021-06-15T21:33:27Z"),
+    ] {
+        assert!(time(several, &format!(r#"{{"a": "{written}"}}"#)).contains(read), "{written}");
+    }
+    assert!(time(several, r#"{"a": "June"}"#).starts_with("mapping-field-invalid /a occurredAt"));
     assert_eq!(outcome(&document("none: 'notify, then fetch'"), "{}"), "", "an event that holds no fact");
 }

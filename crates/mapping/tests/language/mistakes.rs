@@ -115,6 +115,11 @@ fn mistakes_of_fields() {
         ("quantityOnHand: .a, discontinued: {const: 1}", "1 is neither true nor false"),
         ("quantityOnHand: .a, sequence: {const: x}", "not a whole number"),
         ("quantityOnHand: .a, occurredAt: {from: .a, format: '%Y-%m-%d'}", "say `zone: UTC`"),
+        ("quantityOnHand: .a, occurredAt: {from: .a, format: [unix, iso]}", "`iso` is not rfc3339"),
+        (
+            "quantityOnHand: .a, occurredAt: {from: .a, format: [unix, unix-millis], zone: UTC}",
+            "`zone` has no meaning here",
+        ),
         ("quantityOnHand: .a, lines: {each: .a, fields: {}}", "there is no field `lines`"),
     ] {
         let message = mistake(&stock(fields));
