@@ -121,6 +121,10 @@ fn instant(text: &str) -> Option<i128> {
         let unit = if number > 100_000_000_000 { 1_000_000 } else { 1_000_000_000 };
         return Some(number * unit);
     }
+    // As OData writes them.
+    if let Some(millis) = text.strip_prefix("/Date(").and_then(|rest| rest.strip_suffix(")/")) {
+        return millis.parse::<i128>().ok().map(|millis| millis * 1_000_000);
+    }
     let text = text.replacen(' ', "T", usize::from(text.as_bytes().get(4) == Some(&b'-')));
     let ways = [text.clone(), format!("{text}Z"), format!("{text}T00:00:00Z")];
     let read = ways.iter().find_map(|text| Timestamp::parse(text).ok()).map(Timestamp::as_nanos);
@@ -190,7 +194,7 @@ pub fn known(name: &str, mapped: &Mapped) -> Option<Known> {
         "quantityReserved" => level(|data| data.quantity_reserved.as_ref()),
         "quantityIncoming" => level(|data| data.quantity_incoming.as_ref()),
         // Of a transfer's two legs the one that receives.
-        "quantityDelta" | "quantityMoved" => {
+        "quantityDelta" | "quantityMoved" | "quantityObserved" => {
             let whole = adjusted(facts)
                 .filter(|data| data.counterpart_warehouse_id.is_none() || !data.delta.is_negative());
             let values = whole.map(|data| Some(Value::Decimal(data.delta.abs()))).collect();
@@ -339,4 +343,18 @@ const IGNORED: &[(&str, &str)] = &[
     ("line.quantityShipped", "a line says what was ordered"),
     ("line.quantityAccepted", "a line says what was ordered"),
     ("line.lineTotal", "a line has the price of one unit, where the payload says it"),
+    ("plant", "the storage location is the place"),
+    ("stockType", "unrestricted stock has no condition; other types have theirs"),
+    ("binId", "a place within the warehouse"),
+    ("orderType", "what kind of order it is decides nothing here"),
+    ("stockDecoy", "stock of an unknown place, said beside an order"),
+    ("plannedDate", "no fact has a planned date"),
+    ("logTime", "when the reader wrote its log line"),
+    ("customerId", "no fact has the customer"),
+    ("customerPo", "the customer's own number"),
+    ("line.scheduleLine", "lines are known by their item"),
+    ("line.deliveryDate", "no line has a planned date"),
+    ("line.priceBaseQty", "goes into the price of one unit"),
+    ("line.amount", "a line has the price of one unit, where the payload says it"),
+    ("action", "decides, with the business step, whether and how stock changes"),
 ];
