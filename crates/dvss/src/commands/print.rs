@@ -221,8 +221,14 @@ pub fn history(answer: &Value) -> String {
 
 /// The books.
 pub fn reconcile(answer: &Value) -> String {
+    let mut vendors = answer["vendors"].clone();
+    for vendor in vendors.as_array_mut().into_iter().flatten() {
+        if vendor["missing"].as_array().is_some_and(Vec::is_empty) {
+            vendor["missing"] = Value::from(0);
+        }
+    }
     let mut text = columns(
-        &answer["vendors"],
+        &vendors,
         &[
             ("VENDOR", "/vendorId"),
             ("ACCEPTED", "/accepted"),

@@ -67,10 +67,12 @@ async fn tour(running: &Running, json: bool) -> anyhow::Result<u8> {
     let report = settle(&client).await?;
     let chosen = sent.iter().find(|sent| sent.show).context("no sample is marked to be shown")?;
     let explained = client.get(&format!("/events/{}", segment(&chosen.ingest_id)), &[]).await?;
+    let parked = client.get("/quarantine", &[]).await?;
     let vendors = summary(&sent, &report);
     let balanced = report["balanced"] == Value::Bool(true);
-    let document =
-        json!({ "vendors": vendors, "explain": explained, "reconcile": report, "balanced": balanced });
+    let document = json!({
+        "vendors": vendors, "explain": explained, "quarantine": parked, "reconcile": report, "balanced": balanced,
+    });
     print::document(&document, json, words)?;
     Ok(if balanced { exit::SUCCESS } else { exit::UNBALANCED })
 }
@@ -164,9 +166,11 @@ fn words(document: &Value) -> String {
         .map(|row| names.iter().map(|name| print::cell(&row[*name])).collect())
         .collect();
     format!(
-        "\nWhat was sent, how the door answered, what came out\n\n{}\nWhere did one event go?\n\n{}\nThe conservation balance\n\n{}",
+        "\nWhat was sent, how the door answered, what came out\n\n{}\nWhere did one event go?\n\n{}\nWhat could not be worked on, and why\n\n{}\n\
+         The conservation balance\n\n{}",
         print::table(&header, &rows),
         print::explain(&document["explain"]),
+        print::quarantine(&document["quarantine"]),
         print::reconcile(&document["reconcile"]),
     )
 }
