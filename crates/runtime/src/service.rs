@@ -61,7 +61,9 @@ impl<P: Processor> Service<P> {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Fatal> {
         let outcome = match self.options.validate(P::NAME) {
             Err(fatal) => Err(fatal),
+            // In order, here and wherever branches are raced: equal seeds must give equal runs.
             Ok(()) => tokio::select! {
+                biased;
                 outcome = Loop::new(&self, shutdown.clone()).run() => outcome,
                 never = self.look_on(&shutdown) => match never {},
             },
@@ -83,6 +85,7 @@ impl<P: Processor> Service<P> {
     /// Measures lag, and makes the status `Draining` as soon as the end is asked for.
     async fn look_on(&self, shutdown: &CancellationToken) -> Infallible {
         tokio::select! {
+            biased;
             () = shutdown.cancelled() => self.shared.set(Status::Draining),
             never = self.measure_lag() => match never {},
         }

@@ -381,6 +381,7 @@ impl<'a, P: Processor> Loop<'a, P> {
     /// Waits, but not beyond a request to stop.
     async fn pause(&mut self, wait: Duration) {
         tokio::select! {
+            biased;
             () = sleep(wait) => {}
             () = self.shutdown.cancelled() => {}
         }

@@ -20,6 +20,7 @@ const PAGE: usize = 500;
 pub async fn run(ports: &Ports, options: &Options, stop: CancellationToken) {
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(options.sweep_interval) => {}
         }

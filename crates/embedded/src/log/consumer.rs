@@ -164,7 +164,10 @@ impl EmbeddedConsumer {
         let session = self.shared.options.session_timeout;
         let heartbeat = Instant::now() + HEARTBEAT.min(session / 3);
         let expiry = self.shared.groups.lock().get(&self.group).and_then(|group| group.next_expiry(session));
+        // A pause that is over matters no more: what it held back was just fetched, or waits for the round.
+        let now = Instant::now();
         let pauses = self.positions.values().filter_map(|position| position.paused_until);
+        let pauses = pauses.filter(|until| *until > now);
         let sooner = pauses.chain(expiry).chain(self.shared.next_deadline()).min();
         heartbeat.min(deadline).min(sooner.unwrap_or(deadline))
     }
@@ -203,6 +206,7 @@ impl Consumer for EmbeddedConsumer {
                 return Ok(self.batch(None, Vec::new()));
             }
             tokio::select! {
+                biased;
                 () = changed => (),
                 () = tokio::time::sleep_until(self.wake(deadline)) => (),
             }
