@@ -12,8 +12,8 @@ use contract::Timestamp;
 use embedded::{Embedded, Parts, TokioClock};
 use faults::{Call, Moment, Policy, Verdict};
 use parking_lot::Mutex;
-use ports::log::{Batch, Consumer, Coordinates, Ends, Error, Offset, Partition, Producer, RawRecord, Record};
-use ports::{Log, Ports};
+use ports::Ports;
+use ports::log::{Partition, RawRecord, Record};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use runtime::{Failure, Options, Output, Poison, Processor, Quarantine, Service, lag};
@@ -92,67 +92,6 @@ impl Policy for Drawn {
     }
 }
 
-/// Rewinds without a pause: what failed comes again at once, so that more happens in a run. Pauses have
-/// tests of their own.
-struct Unpaused(Arc<dyn Log>);
-
-struct UnpausedConsumer(Box<dyn Consumer>);
-
-#[async_trait]
-impl Log for Unpaused {
-    async fn join(&self, group: &str, member: &str, topics: &[&str]) -> Result<Box<dyn Consumer>, Error> {
-        Ok(Box::new(UnpausedConsumer(self.0.join(group, member, topics).await?)))
-    }
-
-    async fn producer(&self, id: &str) -> Result<Box<dyn Producer>, Error> {
-        self.0.producer(id).await
-    }
-
-    async fn append(&self, record: Record) -> Result<Coordinates, Error> {
-        self.0.append(record).await
-    }
-
-    async fn read(
-        &self,
-        partition: &Partition,
-        from: Offset,
-        limit: usize,
-    ) -> Result<(Vec<RawRecord>, Offset), Error> {
-        self.0.read(partition, from, limit).await
-    }
-
-    async fn partitions(&self, topic: &str) -> Result<u32, Error> {
-        self.0.partitions(topic).await
-    }
-
-    async fn ends(&self, topic: &str) -> Result<Vec<Ends>, Error> {
-        self.0.ends(topic).await
-    }
-
-    async fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<Offset>>, Error> {
-        self.0.committed(group, topic).await
-    }
-
-    async fn set_committed(&self, group: &str, next: &[(Partition, Offset)]) -> Result<(), Error> {
-        self.0.set_committed(group, next).await
-    }
-}
-
-#[async_trait]
-impl Consumer for UnpausedConsumer {
-    async fn poll(&mut self, max_records: usize, max_wait: Duration) -> Result<Batch, Error> {
-        self.0.poll(max_records, max_wait).await
-    }
-
-    async fn rewind(&mut self, partition: &Partition, to: Offset, _pause: Duration) -> Result<(), Error> {
-        self.0.rewind(partition, to, Duration::ZERO).await
-    }
-
-    async fn leave(self: Box<Self>) -> Result<(), Error> {
-        self.0.leave().await
-    }
-}
-
 struct Member {
     task: JoinHandle<Result<(), runtime::Fatal>>,
     stop: CancellationToken,
@@ -198,8 +137,7 @@ async fn run(seed: u64) -> (usize, usize) {
     let rng = Arc::new(Mutex::new(StdRng::seed_from_u64(seed)));
     let drawn =
         Arc::new(Drawn { rng: Arc::clone(&rng), calm: Mutex::new(false), commits_lost: AtomicUsize::new(0) });
-    let mut ports = faults::around(&calm, "copying", Arc::clone(&drawn) as _);
-    ports.log = Arc::new(Unpaused(ports.log));
+    let ports = faults::around(&calm, "copying", Arc::clone(&drawn) as _);
 
     let mut members: BTreeMap<&str, Member> = BTreeMap::new();
     let mut crashes = 0;
