@@ -10,7 +10,9 @@
 use std::time::Duration;
 
 use crate::event::{Draft, Mode};
-use crate::{Code, EventType, ExternalEventId, Fingerprint, IngestId, Json, Timestamp, VendorId, ids, json};
+use crate::{
+    Code, EventType, ExternalEventId, Fingerprint, IngestId, Json, Timestamp, VendorId, ids, json, time,
+};
 
 /// Media type of a stored envelope.
 pub const MEDIA_TYPE: &str = "application/json";
@@ -65,8 +67,11 @@ pub struct Window {
 impl Window {
     /// Parses `text` and checks the window; `name` is the field's name for messages.
     pub fn check(&self, name: &str, text: &str) -> Result<Timestamp, Refusal> {
-        let time = Timestamp::parse(text)
-            .map_err(|error| Refusal::new(Code::OccurredAtInvalid, format!("{name}: {error}")))?;
+        let time = Timestamp::parse(text).map_err(|error| {
+            let beyond = matches!(error, time::Error::TooFar(_));
+            let code = if beyond { Code::OccurredAtOutOfRange } else { Code::OccurredAtInvalid };
+            Refusal::new(code, format!("{name}: {error}"))
+        })?;
         let earliest = Timestamp::from_millis(946_684_800_000).unwrap_or(time); // 2000-01-01T00:00:00Z
         let latest = self.now.plus(self.max_ahead);
         if time < earliest || time > latest {
@@ -206,6 +211,7 @@ mod tests {
             ("occurredAt", "\"2016-12-31T23:59:60Z\"", Code::OccurredAtInvalid),
             ("occurredAt", "\"1970-01-01T00:00:00Z\"", Code::OccurredAtOutOfRange),
             ("occurredAt", "\"2099-01-01T00:00:00Z\"", Code::OccurredAtOutOfRange),
+            ("occurredAt", "\"9999-12-31T23:59:59Z\"", Code::OccurredAtOutOfRange),
             ("occurredAt", "\"2026-11-22T12:10:01Z\"", Code::OccurredAtOutOfRange),
             ("payload", "", Code::EnvelopeFieldMissing),
             ("payload", "null", Code::EnvelopeFieldInvalid),

@@ -27,6 +27,9 @@ pub enum Error {
     /// More than nine fractional digits.
     #[error("`{0}` is finer than a nanosecond")]
     TooFine(String),
+    /// An instant beyond those that can be kept, at the end of the year 9999.
+    #[error("`{0}` is too far ahead to be kept")]
+    TooFar(String),
 }
 
 impl Timestamp {
@@ -62,7 +65,9 @@ impl Timestamp {
         if &bytes[17..19] == b"60" {
             return Err(Error::LeapSecond(shown()));
         }
-        text.parse().map(Self).map_err(|_| Error::Syntax(shown()))
+        let is_date_time = || text[..shape.len()].parse::<jiff::civil::DateTime>().is_ok();
+        let refused = |_| if is_date_time() { Error::TooFar(shown()) } else { Error::Syntax(shown()) };
+        text.parse().map(Self).map_err(refused)
     }
 
     /// From milliseconds since the epoch; `None` outside of years -9999 to 9999.
@@ -176,6 +181,7 @@ mod tests {
         assert!(matches!(kind("2026-03-16T15:35:06"), NoOffset(_)));
         assert!(matches!(kind("2016-12-31T23:59:60Z"), LeapSecond(_)));
         assert!(matches!(kind("2016-12-31T23:59:59.1234567890Z"), TooFine(_)));
+        assert!(matches!(kind("9999-12-31T23:59:59Z"), TooFar(_)), "what some write for \"never\"");
         for text in [
             "",
             "2026",
