@@ -95,7 +95,9 @@ async fn dying_again_and_again_while_recovering() {
     let vendor = dvss.vendor(VENDOR).await;
     send_until_dead(&mut dvss, &vendor).await;
     assert_eq!(dvss.died().await.signal(), Some(SIGABRT));
-    for failpoint in ["outbox.tables.write:after:1", "outbox.log.commit:before:1", "divergence.log.commit:after:1"] {
+    for failpoint in
+        ["outbox.tables.write:after:1", "outbox.log.commit:before:1", "divergence.log.commit:after:1"]
+    {
         let mut dvss = place.up().env("DVSS_FAILPOINT", failpoint).go().await;
         send_until_dead(&mut dvss, &vendor).await;
         let status = dvss.died().await;
@@ -118,7 +120,11 @@ async fn an_orphan_is_named_and_repaired() {
 
     let dvss = place.up().go().await;
     let report = dvss.settled().await;
-    assert_eq!((&report["balanced"], report["orphans"].as_array().map(Vec::len)), (&true.into(), Some(1)), "{report}");
+    assert_eq!(
+        (&report["balanced"], report["orphans"].as_array().map(Vec::len)),
+        (&true.into(), Some(1)),
+        "{report}"
+    );
     let ran = dvss.cli(&["reconcile", "--repair", "--json"]).await.json();
     assert_eq!(ran["repaired"].as_array().map(Vec::len), Some(1), "{ran}");
     let report = dvss.settled().await;

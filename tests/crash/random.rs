@@ -23,7 +23,11 @@ const KILLS: usize = 6;
 fn event(number: u32) -> Value {
     let (item, round) = (number % ITEMS, number / ITEMS);
     let (id, at, sku) = (format!("e{number}"), seconds_past_noon(number), format!("S{item}"));
-    if round == 0 { stock(&id, &at, &sku, "1000") } else { change(&id, &at, &sku, &format!("-{}", round % 7)) }
+    if round == 0 {
+        stock(&id, &at, &sku, "1000")
+    } else {
+        change(&id, &at, &sku, &format!("-{}", round % 7))
+    }
 }
 
 /// What every item comes to.
@@ -41,7 +45,9 @@ async fn send(dvss: &Arc<Dvss>, vendor: &Vendor, todo: &[u32]) -> Vec<(u32, Stri
                 let mut taken = Vec::new();
                 for number in todo {
                     match dvss.try_send(&vendor, &event(number)).await {
-                        Ok(answer) if [200, 202].contains(&answer.status) => taken.push((number, answer.id())),
+                        Ok(answer) if [200, 202].contains(&answer.status) => {
+                            taken.push((number, answer.id()))
+                        }
                         Ok(answer) => assert_eq!(answer.status, 503, "{answer:?}"),
                         Err(_) => break,
                     }
@@ -71,7 +77,8 @@ async fn killed_at_any_moment_under_load() {
             None => vendor.insert(dvss.vendor(VENDOR).await),
         };
         // Half of what was taken is sent once more: a vendor does not know what became of it.
-        let todo: Vec<u32> = (0..EVENTS).filter(|number| !taken.contains_key(number) || rng.random_bool(0.5)).collect();
+        let todo: Vec<u32> =
+            (0..EVENTS).filter(|number| !taken.contains_key(number) || rng.random_bool(0.5)).collect();
         let sending = send(&dvss, vendor, &todo);
         let life = Duration::from_millis(rng.random_range(50..700));
         if round < KILLS {
@@ -87,7 +94,10 @@ async fn killed_at_any_moment_under_load() {
             dvss.died().await;
             continue;
         }
-        assert!(interrupted >= KILLS / 2, "of {KILLS} kills only {interrupted} came while vendors were sending");
+        assert!(
+            interrupted >= KILLS / 2,
+            "of {KILLS} kills only {interrupted} came while vendors were sending"
+        );
         add(&mut taken, sending.await);
         assert_eq!(taken.len(), EVENTS as usize, "everything is taken in the end");
         check(&dvss, &taken).await;
