@@ -48,7 +48,9 @@ pub fn decide(stored: Option<&Object>, activation: u64, mapped: Vec<Fact>) -> Re
 
 /// The lines of the object that follows on `stored`.
 pub fn revise(stored: &[Line], mapped: Vec<Fact>) -> Result<Vec<Line>, TooLong> {
-    let mut places: BTreeMap<(u32, u8), (Vec<&Line>, Option<Fact>)> = BTreeMap::new();
+    /// What is kept of one place (line and leg), and what the mapping says of it now.
+    type Place<'a> = (Vec<&'a Line>, Option<Fact>);
+    let mut places: BTreeMap<(u32, u8), Place<'_>> = BTreeMap::new();
     for line in stored {
         places.entry((line.fact.line, line.fact.leg)).or_default().0.push(line);
     }

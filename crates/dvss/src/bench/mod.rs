@@ -7,7 +7,7 @@
 mod child;
 mod load;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -115,7 +115,7 @@ async fn by_stage(options: &BenchPipeline, data: &Path) -> anyhow::Result<Value>
 }
 
 /// Resident memory with a large backlog, while it is being worked on, against the idle process.
-async fn backlog(events: u64, data: &PathBuf, connections: usize) -> anyhow::Result<Value> {
+async fn backlog(events: u64, data: &Path, connections: usize) -> anyhow::Result<Value> {
     let child = Child::start(data, "none").await?;
     let key = child.vendor("bench").await?;
     load::closed(&child.vendors, &key, events, connections).await?;

@@ -40,13 +40,12 @@ async fn offsets(data: &Path, group: &str, reset: bool) -> anyhow::Result<Vec<Va
         log.set_committed(group, &next).await?;
     }
     let after = log.committed(group, topic).await?;
-    let row = |((index, ends), (before, after)): (
-        (usize, &ports::log::Ends),
-        (&Option<i64>, &Option<i64>),
-    )| {
+    let row = |index: usize| {
+        let end = ends.get(index).map(|ends| ends.uncommitted);
         json!({
-            "partition": partition(index).to_string(), "before": before, "committed": after, "end": ends.uncommitted,
+            "partition": partition(index).to_string(), "before": before.get(index), "committed": after.get(index),
+            "end": end,
         })
     };
-    Ok(ends.iter().enumerate().zip(before.iter().zip(&after)).map(row).collect())
+    Ok((0..ends.len()).map(row).collect())
 }
