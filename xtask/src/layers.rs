@@ -34,6 +34,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "gateway",
             "mapping",
             "normalize",
+            "operator",
             "outbox",
             "ports",
             "runtime",
@@ -65,8 +66,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 const BASE: &[&str] = &["contract", "ports", "runtime", "stores", "telemetry"];
 const BASE_AND_MAPPING: &[&str] = &["contract", "mapping", "ports", "runtime", "stores", "telemetry"];
-/// What tests of any crate but these may use beside: an implementation of the ports to stand on.
-const IN_TESTS: &[&str] = &["embedded", "ports"];
+/// What tests of any crate but these may use beside: an implementation of the ports to stand on, and
+/// faults around it.
+const IN_TESTS: &[&str] = &["embedded", "faults", "ports"];
 /// Chores stand beside the workspace: they use nothing of it and nothing uses them.
 const XTASK: &str = "xtask";
 
