@@ -12,8 +12,9 @@ use crate::{Options, Refusal};
 pub const MAX_DRIFT: usize = 100;
 /// Highest leg: it is one digit of a fact's key, and digits sort.
 const MAX_LEG: u8 = 9;
-/// What accept holds against an envelope's `occurredAt`, too.
-const EARLIEST: &str = "2000-01-01T00:00:00Z";
+/// A payload's own time may be old, and platforms' sandboxes do say 1970; only the epoch itself, in
+/// whatever zone, is nobody's time but that of an empty field. Envelopes are held to 2000 by accept.
+const EARLIEST: &str = "1970-01-02T00:00:00Z";
 
 /// The facts of an event, at revision 1, in the order of line and leg; or why one of them cannot be
 /// kept.

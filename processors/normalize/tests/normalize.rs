@@ -198,7 +198,7 @@ async fn what_cannot_be_normalized_is_poison_and_says_why() {
         (item(r#"{"sku":"A","qty":"many"}"#), Code::MappingFieldInvalid, Some("/payload/items/0/qty")),
         (item(&format!(r#"{{"sku":"{long}","qty":1}}"#)), Code::EntityTooLong, Some("/payload")),
         (
-            item(r#"{"sku":"A","qty":1,"at":"1970-01-01T00:00:00Z"}"#),
+            item(r#"{"sku":"A","qty":1,"at":"1970-01-01T14:00:00Z"}"#),
             Code::OccurredAtOutOfRange,
             Some("/payload"),
         ),
