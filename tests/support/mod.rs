@@ -286,20 +286,23 @@ impl Dvss {
     /// Waits until every fact of an event is published and its row knows where: receipts are copied into
     /// rows a moment after they are committed.
     pub async fn published(&self, id: &str) -> Value {
-        eventually(&format!("{id} is published"), async || {
-            let answer = self.look(&format!("/events/{id}")).await;
-            (answer.status == 200 && oracle::is_published(&answer.body)).then_some(answer.body)
-        })
-        .await
+        self.until(id, "published", oracle::is_published).await
     }
 
     /// Waits until `explain` shows this status.
     pub async fn explained(&self, id: &str, status: &str) -> Value {
-        eventually(&format!("{id} is {status}"), async || {
-            let answer = self.look(&format!("/events/{id}")).await;
-            (answer.status == 200 && answer.body["status"] == status).then_some(answer.body)
-        })
-        .await
+        self.until(id, status, |shown| shown["status"] == status).await
+    }
+
+    async fn until(&self, id: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        let seen = within_patience(async || {
+            last = self.look(&format!("/events/{id}")).await.body;
+            is_so(&last).then_some(())
+        });
+        let seen = seen.await;
+        assert!(seen.is_some(), "waited {PATIENCE:?} in vain: {id} is {what}; it is {last}");
+        last
     }
 
     /// Waits until it is dead, without having been told to die.
@@ -425,15 +428,20 @@ fn dvss() -> Command {
 }
 
 /// Looks until there is something to see; fails, saying what it waited for, when patience ends.
-pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    within_patience(look).await.unwrap_or_else(|| panic!("waited {PATIENCE:?} in vain: {what}"))
+}
+
+/// Looks until there is something to see, or patience ends.
+async fn within_patience<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let begun = Instant::now();
-    loop {
+    while begun.elapsed() < PATIENCE {
         if let Some(seen) = look().await {
-            return seen;
+            return Some(seen);
         }
-        assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
         sleep(LOOK).await;
     }
+    None
 }
 
 /// An envelope.
