@@ -1,6 +1,7 @@
 //! The main job, end to end: everything that vendors and operators can ask the binary, from outside.
 
 mod door;
+mod live;
 mod logs;
 mod mappings;
 mod operators;
