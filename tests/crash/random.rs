@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use crate::scenario::{VENDOR, whole_history};
 use crate::support::oracle::{account, assert_balanced, assert_once, facts, public};
-use crate::support::{Dvss, Place, Vendor, change, seconds_past_noon, stock};
+use crate::support::{Dvss, Place, Vendor, change, eventually, seconds_past_noon, stock};
 
 const SEED: u64 = 20_240_501;
-const EVENTS: u32 = 400;
+const EVENTS: u32 = 600;
 const ITEMS: u32 = 5;
 const SENDERS: usize = 4;
 const KILLS: usize = 6;
@@ -36,11 +37,17 @@ fn expected() -> u32 {
 }
 
 /// Sends what is not taken yet, until the process is gone; returns what was taken, with its ids.
-async fn send(dvss: &Arc<Dvss>, vendor: &Vendor, todo: &[u32]) -> Vec<(u32, String)> {
+async fn send(
+    dvss: &Arc<Dvss>,
+    vendor: &Vendor,
+    todo: &[u32],
+    answers: &Arc<AtomicUsize>,
+) -> Vec<(u32, String)> {
     let share = |sender: usize| todo.iter().copied().skip(sender).step_by(SENDERS).collect::<Vec<_>>();
     let tasks: Vec<_> = (0..SENDERS)
         .map(|sender| {
             let (dvss, vendor, todo) = (Arc::clone(dvss), vendor.clone(), share(sender));
+            let answers = Arc::clone(answers);
             tokio::spawn(async move {
                 let mut taken = Vec::new();
                 for number in todo {
@@ -51,6 +58,7 @@ async fn send(dvss: &Arc<Dvss>, vendor: &Vendor, todo: &[u32]) -> Vec<(u32, Stri
                         Ok(answer) => assert_eq!(answer.status, 503, "{answer:?}"),
                         Err(_) => break,
                     }
+                    answers.fetch_add(1, Ordering::Relaxed);
                 }
                 taken
             })
@@ -79,12 +87,17 @@ async fn killed_at_any_moment_under_load() {
         // Half of what was taken is sent once more: a vendor does not know what became of it.
         let todo: Vec<u32> =
             (0..EVENTS).filter(|number| !taken.contains_key(number) || rng.random_bool(0.5)).collect();
-        let sending = send(&dvss, vendor, &todo);
-        let life = Duration::from_millis(rng.random_range(50..700));
+        let answers = Arc::default();
+        let sending = send(&dvss, vendor, &todo, &answers);
         if round < KILLS {
+            // After so many answers and a moment, so that it comes in the middle however fast the machine is.
+            let (count, moment) =
+                (rng.random_range(10..60), Duration::from_micros(rng.random_range(0..5_000)));
             let killer = Arc::clone(&dvss);
             let (sent, ()) = tokio::join!(sending, async {
-                let _alive = timeout(life, std::future::pending::<()>()).await;
+                let what = format!("{count} answers in round {round}");
+                eventually(&what, async || (answers.load(Ordering::Relaxed) >= count).then_some(())).await;
+                sleep(moment).await;
                 killer.kill_now();
             });
             interrupted += usize::from(sent.len() < todo.len());
