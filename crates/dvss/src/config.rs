@@ -30,7 +30,7 @@ pub struct Config {
     pub operator_listen: SocketAddr,
     /// The stages that run in this process: all of them, unless a part of the work is measured or
     /// taken over by hand.
-    pub stages: Vec<String>,
+    pub stages: Vec<Role>,
     /// The vendors' door.
     pub gateway: gateway::Options,
     /// The loop of every stage.
@@ -49,13 +49,42 @@ pub struct Config {
     pub store: embedded::Options,
 }
 
+/// A stage, as the configuration names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Claims event ids.
+    Dedup,
+    /// Maps payloads to facts.
+    Normalize,
+    /// Folds facts into state.
+    Divergence,
+    /// Publishes.
+    Outbox,
+}
+
+impl Role {
+    /// Every stage, upstream first.
+    pub const ALL: [Self; 4] = [Self::Dedup, Self::Normalize, Self::Divergence, Self::Outbox];
+
+    /// The name, as failpoints carry it too.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dedup => "dedup",
+            Self::Normalize => "normalize",
+            Self::Divergence => "divergence",
+            Self::Outbox => "outbox",
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             data: PathBuf::from("dvss-data"),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             operator_listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
-            stages: ["dedup", "normalize", "divergence", "outbox"].map(str::to_owned).to_vec(),
+            stages: Role::ALL.to_vec(),
             gateway: Default::default(),
             runtime: Default::default(),
             dedup: Default::default(),

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::exit;
 use crate::commands::print;
-use crate::config::Config;
+use crate::config::{Config, Role};
 
 /// The stages: group, and the topic that it reads.
 const STAGES: [(&str, &str); 4] = [
@@ -171,14 +171,15 @@ pub async fn start(config: &Config, logs: &str) -> anyhow::Result<Running> {
         handles: &mut handles,
     };
     let options = config.dedup.clone();
-    start.stage("dedup", |ports| {
+    start.stage(Role::Dedup, |ports| {
         Arc::new(Dedup::new(ports.tables, Arc::clone(&codec), ports.clock, options))
     })?;
     let options = config.normalize.clone();
-    start.stage("normalize", |ports| Arc::new(Normalize::new(ports.tables, ports.normalized, options)))?;
-    start.stage("divergence", |_| Arc::clone(&divergence))?;
+    start
+        .stage(Role::Normalize, |ports| Arc::new(Normalize::new(ports.tables, ports.normalized, options)))?;
+    start.stage(Role::Divergence, |_| Arc::clone(&divergence))?;
     let options = config.outbox.clone();
-    start.stage("outbox", |ports| Arc::new(Outbox::new(&ports, options)))?;
+    start.stage(Role::Outbox, |ports| Arc::new(Outbox::new(&ports, options)))?;
     {
         let (ports, options, stop) = (ports.clone(), config.outbox.clone(), stages.clone());
         tasks.stages.spawn(async move {
@@ -232,13 +233,13 @@ struct Starter<'a> {
 impl Starter<'_> {
     fn stage<P: Processor + 'static>(
         &mut self,
-        role: &'static str,
+        role: Role,
         processor: impl FnOnce(Ports) -> Arc<P>,
     ) -> anyhow::Result<()> {
-        if !self.config.stages.iter().any(|stage| stage == role) {
+        if !self.config.stages.contains(&role) {
             return Ok(());
         }
-        let ports = at(self.ports, role)?;
+        let ports = at(self.ports, role.as_str())?;
         let quarantine =
             QuarantineStore::new(ports.clone(), Arc::clone(self.codec), self.config.quarantine.clone());
         let topic = input_of(P::NAME).unwrap_or_default();

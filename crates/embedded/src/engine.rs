@@ -333,8 +333,7 @@ fn open_database(dir: &Path, options: &Options) -> Result<Database, OpenError> {
 
 /// Writes the format's row where the store is new, and returns what is there.
 fn prepare(database: &Database) -> Result<u64, redb::Error> {
-    let mut transaction = database.begin_write()?;
-    transaction.set_quick_repair(true);
+    let transaction = database.begin_write()?;
     let found = {
         let mut meta = transaction.open_table(META)?;
         let found = meta.get(FORMAT_ROW)?.map(|row| row.value());

@@ -205,7 +205,6 @@ impl Group {
     fn count(&mut self) -> Option<u64> {
         let transaction = self.transaction.as_mut().ok()?;
         let counted = (|| {
-            transaction.set_quick_repair(true);
             let mut meta = transaction.open_table(META)?;
             let number = meta.get(COMMITS_ROW)?.map_or(0, |row| row.value()) + 1;
             meta.insert(COMMITS_ROW, number)?;

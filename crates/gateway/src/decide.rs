@@ -11,8 +11,9 @@ use percent_encoding::percent_decode;
 use stores::records;
 use stores::vendors::Vendor;
 
-/// Most bytes of a media type that is kept with an event; metadata of objects is small.
-pub const MAX_MEDIA_TYPE: usize = 128;
+/// Most bytes of a media type that is kept with an event, percent-encoded as metadata of objects is: with
+/// every other part at its worst, the metadata still fits its bound.
+pub const MAX_MEDIA_TYPE: usize = 64;
 
 /// How a door received an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,11 +120,18 @@ pub fn check_media_type(text: &str) -> Result<(), Refusal> {
     let shaped =
         essence.split_once('/').is_some_and(|(kind, subtype)| !kind.is_empty() && !subtype.is_empty());
     let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    if shaped && printable && text.len() <= MAX_MEDIA_TYPE {
+    let encoded = encoded_length(text);
+    if shaped && printable && encoded <= MAX_MEDIA_TYPE {
         return Ok(());
     }
-    let message = format!("the Content-Type is not a media type of at most {MAX_MEDIA_TYPE} bytes");
+    let message =
+        format!("the Content-Type is not a media type of at most {MAX_MEDIA_TYPE} bytes (percent-encoded)");
     Err(Refusal::new(Code::ContentTypeUnsupported, message))
+}
+
+/// Bytes of a text as metadata of an object carries it: what is not visible ASCII is percent-encoded.
+fn encoded_length(text: &str) -> usize {
+    text.bytes().map(|byte| if byte.is_ascii_graphic() && byte != b'%' { 1 } else { 3 }).sum()
 }
 
 /// A media type without its parameters, in lower case.
@@ -217,6 +225,44 @@ mod tests {
             assert_eq!(attribute_value(raw.as_bytes()).as_deref(), value, "{raw}");
         }
         assert_eq!(attribute_value("€".as_bytes()).as_deref(), Some("€"), "raw UTF-8 of older senders");
+    }
+
+    #[test]
+    fn metadata_fits_its_bound_with_every_part_at_its_worst() {
+        let text = |count: usize| "\u{e9}".repeat(count / 2);
+        let media_type = format!("a/b;{}", "%".repeat((MAX_MEDIA_TYPE - 4) / 3));
+        assert!(
+            check_media_type(&media_type).is_ok() && check_media_type(&format!("{media_type}%")).is_err()
+        );
+        let vendor_id = VendorId::parse("v".repeat(64)).expect("id");
+        let external_event_id = contract::ExternalEventId::parse(text(256)).expect("id");
+        let occurred_at = contract::Timestamp::parse("2026-11-22T12:00:00.123456789Z").expect("time");
+        let ingest_id = contract::IngestId::derive(&vendor_id, &external_event_id, occurred_at);
+        let fingerprint = Fingerprint::of_bytes(b"");
+        let event = Event {
+            raw_ref: contract::canonical::RawRef {
+                bucket: "b".repeat(63),
+                key: contract::keys::conflict(&vendor_id, occurred_at, ingest_id, fingerprint),
+            },
+            draft: Draft {
+                ingest_id,
+                vendor_id,
+                external_event_id,
+                event_type: contract::EventType::parse(text(128)).expect("type"),
+                occurred_at,
+                fingerprint,
+                mode: contract::event::Mode::Structured,
+                content_type: media_type,
+            },
+            received_at: occurred_at,
+            sha256: fingerprint,
+            traceparent: Some(format!("00-{}-{}-01", "a".repeat(32), "b".repeat(16))),
+            conflict_with: Some(ingest_id),
+            release: 0, // only a record that comes from quarantine has one
+        };
+        let bytes: usize =
+            event.to_headers().iter().map(|(name, value)| name.len() + encoded_length(value)).sum();
+        assert!(bytes <= ports::blobs::MAX_METADATA, "{bytes}");
     }
 
     #[test]

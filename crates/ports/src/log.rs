@@ -222,7 +222,7 @@ pub trait Log: Send + Sync {
 #[async_trait]
 pub trait Consumer: Send {
     /// Waits up to `max_wait` for records and returns at most `max_records`. Rebalances are served
-    /// here and nowhere else. A member that does not poll for longer than its session loses its
+    /// here and nowhere else, and an assignment that a failed poll brought is told by the next one. A member that does not poll for longer than its session loses its
     /// partitions.
     async fn poll(&mut self, max_records: usize, max_wait: Duration) -> Result<Batch, Error>;
 

@@ -25,7 +25,8 @@ pub async fn run(command: Offsets, json: bool) -> anyhow::Result<u8> {
 }
 
 async fn offsets(data: &Path, group: &str, reset: bool) -> anyhow::Result<Vec<Value>> {
-    anyhow::ensure!(data.is_dir(), "there is no data directory {}", data.display());
+    let store = data.join("dvss.redb");
+    anyhow::ensure!(store.is_file(), "{} is no data directory of dvss: it has no dvss.redb", data.display());
     let topic = up::input_of(group).ok_or_else(|| {
         anyhow::anyhow!("no stage is the group {group}; the groups are {}", up::groups().join(", "))
     })?;

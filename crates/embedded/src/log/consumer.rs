@@ -23,6 +23,9 @@ pub struct EmbeddedConsumer {
     who: Identity,
     topics: Vec<Arc<str>>,
     generation: u64,
+    /// An assignment that no batch has told of yet: a poll may fail behind the take-over, and ownership
+    /// must not change unheard.
+    untold: Option<Vec<Partition>>,
     positions: BTreeMap<Partition, Position>,
     /// Where the next fetch begins, so that every partition comes first in its turn.
     turn: usize,
@@ -52,7 +55,8 @@ impl EmbeddedConsumer {
         let who = Identity { name: member.to_owned(), instance: unique() };
         shared.groups.lock().entry(Arc::clone(&group)).or_default().join(&who, &topics, Instant::now());
         shared.changed.notify_waiters();
-        Ok(Self { shared, group, who, topics, generation: 0, positions: BTreeMap::new(), turn: 0 })
+        let positions = BTreeMap::new();
+        Ok(Self { shared, group, who, topics, generation: 0, untold: None, positions, turn: 0 })
     }
 
     /// Shows up in the group, and hears where it stands.
@@ -153,7 +157,8 @@ impl EmbeddedConsumer {
         Ok(records)
     }
 
-    fn batch(&self, assigned: Option<Vec<Partition>>, records: Vec<RawRecord>) -> Batch {
+    fn batch(&mut self, records: Vec<RawRecord>) -> Batch {
+        let assigned = self.untold.take();
         let claim =
             Claim { group: Arc::clone(&self.group), who: self.who.clone(), generation: self.generation };
         Batch { owner: Owner(Arc::new(claim)), assigned, records }
@@ -192,18 +197,19 @@ impl Consumer for EmbeddedConsumer {
                 Seat::Waiting => (),
                 Seat::Assigned(generation, partitions) if generation != self.generation => {
                     self.take_over(generation, &partitions).await?;
+                    self.untold = Some(partitions);
                     let records = self.fetch(max_records)?;
-                    return Ok(self.batch(Some(partitions), records));
+                    return Ok(self.batch(records));
                 }
                 Seat::Assigned(..) => {
                     let records = self.fetch(max_records)?;
-                    if !records.is_empty() {
-                        return Ok(self.batch(None, records));
+                    if !records.is_empty() || self.untold.is_some() {
+                        return Ok(self.batch(records));
                     }
                 }
             }
             if Instant::now() >= deadline {
-                return Ok(self.batch(None, Vec::new()));
+                return Ok(self.batch(Vec::new()));
             }
             tokio::select! {
                 biased;

@@ -176,16 +176,16 @@ async fn what_became_of_an_event() {
     assert_eq!(gateway.get(&id, &gateway.key).await.json, status.json, "the index says the same");
 
     let ingest_id = IngestId::parse(&id).expect("id");
-    assert!(ingest::failed(tables, &vendor, &external, ingest_id).await.expect("set"));
+    assert!(ingest::failed(tables, &vendor, &external, ingest_id, 1).await.expect("set"));
     assert_eq!(gateway.get(&id, &gateway.key).await.word(), "QUARANTINED");
-    assert!(ingest::normalized(tables, &vendor, &external, ingest_id, 3, "normalized/x").await.expect("set"));
+    assert!(ingest::normalized(tables, &vendor, &external, ingest_id, 1, 3, "normalized/x").await.expect("set"));
     let normalized = gateway.get(&id, &gateway.key).await;
     assert_eq!((normalized.word(), &normalized.json["facts"]), ("NORMALIZED", &json!(3)));
     let entry = ingest::lookup(tables, &vendor, &external).await.expect("read").expect("there");
     assert_eq!((entry.facts, entry.normalized_key.as_deref()), (Some(3), Some("normalized/x")));
     assert_eq!(entry.schema_version.as_deref(), Some(contract::canonical::SCHEMA_VERSION));
     assert!(
-        !ingest::failed(tables, &vendor, &external, IngestId::parse(&unknown).expect("id"))
+        !ingest::failed(tables, &vendor, &external, IngestId::parse(&unknown).expect("id"), 1)
             .await
             .expect("not its")
     );
