@@ -92,6 +92,8 @@ pub struct Entry {
     pub facts: Option<u32>,
     /// Key of the normalized object, once normalized.
     pub normalized_key: Option<String>,
+    /// Under which activation normalize settled it last; the status of an older one never replaces it.
+    pub activation: Option<u64>,
 }
 
 /// An event that came when its id was taken.
@@ -224,13 +226,15 @@ pub async fn conflict(tables: &dyn Tables, event: &Event, winner: IngestId) -> R
     note(tables, event, winner, format!("{CONFLICT}{}", event.draft.fingerprint)).await
 }
 
-/// Sets the status NORMALIZED with the number of facts in the object at `object_key`. False where
-/// the event does not have the id. Repeatable.
+/// Sets the status NORMALIZED with the number of facts in the object at `object_key`, made under
+/// `activation`. False where the event does not have the id, or a newer activation settled it.
+/// Repeatable.
 pub async fn normalized(
     tables: &dyn Tables,
     vendor: &VendorId,
     external: &ExternalEventId,
     id: IngestId,
+    activation: u64,
     facts: u32,
     object_key: &str,
 ) -> Result<bool, Error> {
@@ -240,19 +244,41 @@ pub async fn normalized(
         Edit::Set("facts", Attr::N(i64::from(facts))),
         Edit::Set("normalizedKey", Attr::S(object_key.to_owned())),
     ];
-    edit(tables, vendor, external, id, edits).await
+    settle(tables, vendor, external, id, activation, edits).await
 }
 
-/// Sets the status FAILED_NORMALIZE; what an earlier success left (facts, object) stays. False where
-/// the event does not have the id. Repeatable.
+/// Sets the status FAILED_NORMALIZE, found under `activation`; what an earlier success left (facts,
+/// object) stays. False where the event does not have the id, or a newer activation settled it.
+/// Repeatable.
 pub async fn failed(
     tables: &dyn Tables,
     vendor: &VendorId,
     external: &ExternalEventId,
     id: IngestId,
+    activation: u64,
 ) -> Result<bool, Error> {
     let edits = vec![Edit::Set("status", Attr::S(Status::FailedNormalize.as_str().to_owned()))];
-    edit(tables, vendor, external, id, edits).await
+    settle(tables, vendor, external, id, activation, edits).await
+}
+
+/// The redated repeat of the id's event that has this ingest id; strongly consistent.
+pub async fn alias_of(
+    tables: &dyn Tables,
+    vendor: &VendorId,
+    external: &ExternalEventId,
+    id: IngestId,
+) -> Result<Option<Newcomer>, Error> {
+    newcomer(tables, vendor, external, format!("{ALIAS}{id}")).await
+}
+
+/// The first newcomer that conflicts with the id's event and has this fingerprint; strongly consistent.
+pub async fn conflict_of(
+    tables: &dyn Tables,
+    vendor: &VendorId,
+    external: &ExternalEventId,
+    fingerprint: Fingerprint,
+) -> Result<Option<Newcomer>, Error> {
+    newcomer(tables, vendor, external, format!("{CONFLICT}{fingerprint}")).await
 }
 
 /// What an ingest id stands for: an event before an alias before a conflict. `None` once `patience`
@@ -275,7 +301,8 @@ pub async fn by_ingest_id(
     }
 }
 
-/// Redated repeats of the id's event, [`MAX_LISTED`] at most, by ingest id.
+/// Redated repeats of the id's event, [`MAX_LISTED`] at most, by ingest id: for people to look at.
+/// [`alias_of`] finds a certain one.
 pub async fn repeats(
     tables: &dyn Tables,
     vendor: &VendorId,
@@ -284,7 +311,8 @@ pub async fn repeats(
     newcomers(tables, vendor, external, ALIAS).await
 }
 
-/// Newcomers that conflict with the id's event, [`MAX_LISTED`] at most, one a fingerprint.
+/// Newcomers that conflict with the id's event, [`MAX_LISTED`] at most, one a fingerprint: for people to
+/// look at. [`conflict_of`] finds a certain one.
 pub async fn conflicts(
     tables: &dyn Tables,
     vendor: &VendorId,
@@ -317,14 +345,25 @@ async fn note(tables: &dyn Tables, event: &Event, winner: IngestId, sk: String) 
     }
 }
 
-async fn edit(
+async fn settle(
     tables: &dyn Tables,
     vendor: &VendorId,
     external: &ExternalEventId,
     id: IngestId,
-    edits: Vec<Edit>,
+    activation: u64,
+    mut edits: Vec<Edit>,
 ) -> Result<bool, Error> {
-    let condition = Condition::Equals("ingestId", Attr::S(id.to_string()));
+    let number = i64::try_from(activation).unwrap_or(i64::MAX);
+    edits.push(Edit::Set("activation", Attr::N(number)));
+    let not_newer = vec![
+        Condition::Missing("activation"),
+        Condition::Below("activation", number),
+        Condition::Equals("activation", Attr::N(number)),
+    ];
+    let condition = Condition::All(vec![
+        Condition::Equals("ingestId", Attr::S(id.to_string())),
+        Condition::Any(not_newer),
+    ]);
     let write = Write::edit(&INGEST_INDEX, event_key(vendor, external), edits, condition);
     match tables.write(write).await {
         Ok(()) => Ok(true),
@@ -352,6 +391,17 @@ async fn find(tables: &dyn Tables, id: IngestId) -> Result<Option<Found>, Error>
     let Some(key) = keys.into_iter().min_by_key(rank) else { return Ok(None) };
     let item = tables::get_one(tables, &INGEST_INDEX, key.clone()).await?;
     item.map(|item| read(&Row { key, item })).transpose()
+}
+
+async fn newcomer(
+    tables: &dyn Tables,
+    vendor: &VendorId,
+    external: &ExternalEventId,
+    sk: String,
+) -> Result<Option<Newcomer>, Error> {
+    let key = Key { sk: Some(sk), ..event_key(vendor, external) };
+    let item = tables::get_one(tables, &INGEST_INDEX, key.clone()).await?;
+    item.map(|item| read_newcomer(&key, &item)).transpose()
 }
 
 async fn newcomers(
@@ -414,6 +464,7 @@ fn read_entry(key: &Key, item: &Item) -> Result<Entry, Error> {
         schema_version: columns.optional("schemaVersion"),
         facts: item.get("facts").map(|_| columns.number("facts")).transpose()?,
         normalized_key: columns.optional("normalizedKey"),
+        activation: item.get("activation").map(|_| columns.number("activation")).transpose()?,
     })
 }
 

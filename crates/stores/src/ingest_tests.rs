@@ -101,3 +101,54 @@ async fn patience_with_an_index_that_lags() {
     assert_eq!(by_ingest_id(&tables, never, patience).await, Ok(None));
     assert_eq!(started.elapsed(), Duration::from_millis(450), "ten questions, nine pauses");
 }
+
+fn tables() -> embedded::tables::EmbeddedTables {
+    let engine = embedded::Engine::in_memory();
+    embedded::tables::EmbeddedTables::new(engine, &[&INGEST_INDEX]).expect("tables")
+}
+
+#[tokio::test]
+async fn an_older_activation_settles_nothing() {
+    let (tables, event) = (tables(), event(MONDAY, "a"));
+    let Draft { vendor_id: vendor, external_event_id: external, ingest_id: id, .. } = &event.draft;
+    claim(&tables, &event, &at(1)).await.expect("claimed");
+    let normalized = async |activation, facts| {
+        normalized(&tables, vendor, external, *id, activation, facts, "k").await.expect("tables")
+    };
+    let failed = async |activation| failed(&tables, vendor, external, *id, activation).await.expect("tables");
+    let seen = async || {
+        let entry = lookup(&tables, vendor, external).await.expect("tables").expect("claimed");
+        (entry.status, entry.facts, entry.activation)
+    };
+    assert!(failed(5).await);
+    assert_eq!(seen().await, (Status::FailedNormalize, None, Some(5)));
+    assert!(normalized(6, 2).await && normalized(6, 2).await, "repeatable");
+    assert!(!failed(5).await && !normalized(5, 9).await);
+    assert_eq!(seen().await, (Status::Normalized, Some(2), Some(6)));
+    assert!(failed(6).await, "the same activation changes its mind: its object was damaged");
+    assert!(!normalized(5, 9).await);
+    assert_eq!(seen().await, (Status::FailedNormalize, Some(2), Some(6)));
+}
+
+#[tokio::test]
+async fn one_of_very_many_newcomers_is_found() {
+    let (tables, winner) = (tables(), event(MONDAY, "a"));
+    let Draft { vendor_id: vendor, external_event_id: external, ingest_id: id, .. } = &winner.draft;
+    let mut newcomers = Vec::new();
+    for number in 0..=MAX_LISTED {
+        let occurred_at = format!("2026-11-17T10:{:02}:{:02}Z", number / 60, number % 60);
+        let newcomer = event(&occurred_at, &number.to_string());
+        alias(&tables, &newcomer, *id).await.expect("noted");
+        conflict(&tables, &newcomer, *id).await.expect("noted");
+        newcomers.push(newcomer.draft);
+    }
+    assert_eq!(repeats(&tables, vendor, external).await.expect("tables").len(), MAX_LISTED, "a listing ends");
+    for draft in &newcomers {
+        let alias = alias_of(&tables, vendor, external, draft.ingest_id).await.expect("tables");
+        assert_eq!(alias.map(|found| found.fingerprint), Some(draft.fingerprint));
+        let conflict = conflict_of(&tables, vendor, external, draft.fingerprint).await.expect("tables");
+        assert_eq!(conflict.map(|found| found.ingest_id), Some(draft.ingest_id));
+    }
+    assert_eq!(alias_of(&tables, vendor, external, *id).await, Ok(None));
+    assert_eq!(conflict_of(&tables, vendor, external, winner.draft.fingerprint).await, Ok(None));
+}

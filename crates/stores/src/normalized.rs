@@ -2,8 +2,13 @@
 //!
 //! Body: one fact a line, each a JSON object, each line ended by a line feed; in the order of (line,
 //! leg, revision). A (line, leg) has at most one fact that stands and any number of retractions, at
-//! most one under each key (entity, type, fold key). Everything else is metadata: the activation of
-//! the mapping that made it, the mapping, the event.
+//! most one under each key (entity, type, fold key). The last member of each is `activation`, that of
+//! the mapping that made the object; an object without facts is the one line `{"activation":N}`. The
+//! rest is metadata: the mapping, the event.
+//!
+//! The activation is in the body because an entity tag speaks of the body alone: a rewrite under
+//! another activation changes the tag even where the facts stay, so that whoever read the object
+//! before cannot put an older state in its place.
 //!
 //! What goes to `dvss.normalized` is a function of the object alone ([`Object::outputs`]), so that
 //! whoever publishes it, and however often, publishes the same records.
@@ -22,7 +27,8 @@ use runtime::Output;
 pub struct Line {
     /// The fact.
     pub fact: Fact,
-    /// Its bytes: the value of its record. Those of a stored line never change.
+    /// Its bytes, without the object's activation: the value of its record. Those of a stored line
+    /// never change.
     pub bytes: Bytes,
 }
 
@@ -84,7 +90,7 @@ pub enum Error {
     /// The store.
     #[error(transparent)]
     Blobs(#[from] blobs::Error),
-    /// The bytes are those that were written, but not an object of normalize's.
+    /// It is damaged: its bytes are not those that were written, or not an object of normalize's.
     #[error("{key} is not a normalized object: {problem}")]
     Unreadable {
         /// The object's key.
@@ -94,7 +100,9 @@ pub enum Error {
     },
 }
 
-const ACTIVATION: &str = "activation";
+/// What stands before the activation, behind the last member of a fact. In a text the quotes would be
+/// escaped.
+const ACTIVATION: &str = r#","activation":"#;
 const MAPPING: &str = "mapping";
 
 impl Object {
@@ -125,11 +133,15 @@ impl Object {
     }
 
     fn body(&self) -> Bytes {
-        let length = self.lines.iter().map(|line| line.bytes.len() + 1).sum();
+        let tail = format!("{ACTIVATION}{}}}\n", self.head.activation);
+        if self.lines.is_empty() {
+            return tail.replacen(',', "{", 1).into();
+        }
+        let length = self.lines.iter().map(|line| line.bytes.len() + tail.len()).sum();
         let mut body = Vec::with_capacity(length);
         for line in &self.lines {
-            body.extend_from_slice(&line.bytes);
-            body.push(b'\n');
+            body.extend_from_slice(line.bytes.strip_suffix(b"}").unwrap_or(&line.bytes));
+            body.extend_from_slice(tail.as_bytes());
         }
         body.into()
     }
@@ -137,7 +149,6 @@ impl Object {
     fn metadata(&self) -> Metadata {
         let head = &self.head;
         let mut metadata = Metadata::from([
-            (ACTIVATION.to_owned(), head.activation.to_string()),
             (MAPPING.to_owned(), head.mapping.clone()),
             (headers::VENDOR_ID.to_owned(), head.vendor_id.to_string()),
             (headers::INGEST_ID.to_owned(), head.ingest_id.to_string()),
@@ -150,8 +161,25 @@ impl Object {
     fn read(bytes: &Bytes, metadata: &Metadata) -> Result<Self, String> {
         let text = |name: &str| metadata.get(name).ok_or_else(|| format!("metadata {name} is missing"));
         let wrong = |name: &str| format!("metadata {name} is unreadable");
+        let body = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+        let body = body.strip_suffix('\n').ok_or("the last line has no end")?;
+        let (mut lines, mut activation) = (Vec::new(), None);
+        for (index, line) in body.split('\n').enumerate() {
+            let of_line = |problem: &dyn std::fmt::Display| format!("line {}: {problem}", index + 1);
+            let (fact, made_under) = split(line).ok_or_else(|| of_line(&"it names no activation"))?;
+            if activation.is_some_and(|activation| activation != made_under) {
+                return Err(of_line(&"it names another activation"));
+            }
+            activation = Some(made_under);
+            if fact == "{" && index == 0 && line.len() == body.len() {
+                break;
+            }
+            let bytes = Bytes::from(format!("{fact}}}"));
+            let fact = serde_json::from_slice(&bytes).map_err(|error| of_line(&error))?;
+            lines.push(Line { fact, bytes });
+        }
         let head = Head {
-            activation: text(ACTIVATION)?.parse().map_err(|_| wrong(ACTIVATION))?,
+            activation: activation.ok_or("it names no activation")?,
             mapping: text(MAPPING)?.clone(),
             vendor_id: VendorId::parse(text(headers::VENDOR_ID)?.as_str())
                 .map_err(|_| wrong(headers::VENDOR_ID))?,
@@ -160,30 +188,31 @@ impl Object {
                 .map_err(|_| wrong(headers::EXTERNAL_EVENT_ID))?,
             traceparent: metadata.get(headers::TRACEPARENT).cloned(),
         };
-        let (mut lines, mut start) = (Vec::new(), 0);
-        for (end, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
-            let bytes = bytes.slice(start..end);
-            let fact = serde_json::from_slice(&bytes)
-                .map_err(|error| format!("line {}: {error}", lines.len() + 1))?;
-            lines.push(Line { fact, bytes });
-            start = end + 1;
-        }
-        if start != bytes.len() {
-            return Err("the last line has no end".to_owned());
-        }
         Ok(Self { head, lines })
     }
 }
 
+/// A line's fact, its closing brace not with it (of a line without a fact only the opening one), and
+/// the activation.
+fn split(line: &str) -> Option<(&str, u64)> {
+    let line = line.strip_suffix('}')?;
+    let (fact, activation) = match line.rsplit_once(ACTIVATION) {
+        Some(parts) => parts,
+        None => ("{", line.strip_prefix('{')?.strip_prefix(ACTIVATION.trim_start_matches(','))?),
+    };
+    Some((fact, activation.parse().ok()?))
+}
+
 /// Reads an object; `None` where there is none.
 pub async fn get(blobs: &dyn Blobs, key: &str) -> Result<Option<Stored>, Error> {
+    let unreadable = |problem| Error::Unreadable { key: key.to_owned(), problem };
     let found = match blobs.get(key).await {
         Ok(found) => found,
         Err(blobs::Error::NotFound) => return Ok(None),
+        Err(blobs::Error::Corrupt) => return Err(unreadable(blobs::Error::Corrupt.to_string())),
         Err(error) => return Err(error.into()),
     };
-    let object = Object::read(&found.bytes, &found.metadata)
-        .map_err(|problem| Error::Unreadable { key: key.to_owned(), problem })?;
+    let object = Object::read(&found.bytes, &found.metadata).map_err(unreadable)?;
     Ok(Some(Stored { object, etag: found.etag }))
 }
 
@@ -222,10 +251,33 @@ mod tests {
     fn an_object_reads_back_as_it_was_written() {
         let object = object();
         let body = object.body();
-        assert_eq!(body.split(|byte| *byte == b'\n').next(), Some(LINE.as_bytes()));
+        let first = std::str::from_utf8(&body).expect("text").lines().next().expect("a line");
+        assert_eq!(first, format!("{},\"activation\":7}}", &LINE[..LINE.len() - 1]));
+        assert_eq!(serde_json::from_str::<Fact>(first).ok(), Some(object.lines[0].fact.clone()), "a fact");
         assert_eq!(Object::read(&body, &object.metadata()), Ok(object.clone()));
         let empty = Object { lines: Vec::new(), ..object };
+        assert_eq!(empty.body(), "{\"activation\":7}\n");
         assert_eq!(Object::read(&empty.body(), &empty.metadata()), Ok(empty));
+    }
+
+    #[test]
+    fn another_activation_is_another_body() {
+        for lines in [object().lines, Vec::new()] {
+            let older = Object { lines, ..object() };
+            let newer = Object { head: Head { activation: 8, ..older.head.clone() }, ..older.clone() };
+            assert_ne!(older.body(), newer.body());
+            assert_eq!(older.outputs(), newer.outputs(), "the records are the facts'");
+        }
+    }
+
+    #[test]
+    fn a_text_that_looks_like_an_activation_is_a_text() {
+        let mut object = object();
+        for text in [r#"x,"activation":9"#, r#"x","activation":9}"#] {
+            object.lines[1] =
+                Line::new(Fact { drift: vec![text.to_owned()], ..object.lines[1].fact.clone() });
+            assert_eq!(Object::read(&object.body(), &object.metadata()), Ok(object.clone()));
+        }
     }
 
     #[test]
@@ -233,7 +285,20 @@ mod tests {
         let object = object();
         let (body, metadata) = (object.body(), object.metadata());
         assert!(Object::read(&body.slice(..body.len() - 1), &metadata).is_err(), "the last line is torn");
-        assert!(Object::read(&Bytes::from_static(b"{}\n"), &metadata).is_err(), "not a fact");
+        let empty = r#"{"activation":7}"#;
+        for (text, why) in [
+            (String::new(), "no line"),
+            ("\n".to_owned(), "an empty line"),
+            ("{}\n".to_owned(), "no activation"),
+            (r#"{"a":1,"activation":7}"#.to_owned() + "\n", "not a fact"),
+            (format!("{LINE}\n"), "a fact without an activation"),
+            (format!("{empty}\n{empty}\n"), "twice without facts"),
+            (r#"{"activation":-1}"#.to_owned() + "\n", "no number"),
+        ] {
+            assert!(Object::read(&text.clone().into(), &metadata).is_err(), "{why}: {text}");
+        }
+        let mixed = String::from_utf8(body.to_vec()).expect("text").replacen("n\":7}", "n\":8}", 1);
+        assert!(Object::read(&mixed.into(), &metadata).is_err(), "two activations");
         for name in metadata.keys().filter(|name| *name != headers::TRACEPARENT) {
             let mut less = metadata.clone();
             less.remove(name);

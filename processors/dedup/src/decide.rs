@@ -78,10 +78,9 @@ pub struct Challenger {
 }
 
 impl Challenger {
-    /// The first of `noted` that has `event`'s payload, else `event` itself.
-    pub fn first(event: &Event, noted: &[Newcomer]) -> Self {
+    /// The first one noted with `event`'s payload, else `event` itself.
+    pub fn first(event: &Event, first: Option<&Newcomer>) -> Self {
         let draft = &event.draft;
-        let first = noted.iter().find(|newcomer| newcomer.fingerprint == draft.fingerprint);
         let (ingest_id, occurred_at, raw_ref) = match first {
             Some(first) => (first.ingest_id, first.occurred_at, &first.raw_ref),
             None => (draft.ingest_id, draft.occurred_at, &event.raw_ref),

@@ -72,8 +72,8 @@ impl Dedup {
         let (vendor, external) = (&event.draft.vendor_id, &event.draft.external_event_id);
         // The note first: it names the newcomer that the divergence is about, whoever writes that.
         ingest::conflict(&*self.tables, event, winner.ingest_id).await?;
-        let noted = ingest::conflicts(&*self.tables, vendor, external).await?;
-        let divergence = Challenger::first(event, &noted).divergence(winner);
+        let noted = ingest::conflict_of(&*self.tables, vendor, external, event.draft.fingerprint).await?;
+        let divergence = Challenger::first(event, noted.as_ref()).divergence(winner);
         let output = divergences::record(&*self.tables, &self.codec, divergence, self.clock.now()).await?;
         let kind = divergences::kind_name(DivergenceKind::Conflict);
         let vendor = vendor_label(true, vendor.as_str());

@@ -115,6 +115,27 @@ async fn one_payload_is_one_conflict_however_it_came() {
     assert_eq!(findings(&*world.tables).await.len(), 1);
 }
 
+#[tokio::test]
+async fn one_payload_is_one_conflict_among_very_many() {
+    let world = World::new();
+    let winner = Said::new(MONDAY, "a");
+    world.take(&winner.record()).await.expect("settled");
+    for number in 0..=ingest::MAX_LISTED {
+        let mut event = Said::new(MONDAY, "").event();
+        let low = contract::Fingerprint::parse(&format!("{number:064x}"));
+        event.draft.fingerprint = low.expect("a fingerprint");
+        ingest::conflict(&*world.tables, &event, winner.id()).await.expect("noted");
+    }
+    let (vendor, external) = (winner.event().draft.vendor_id, winner.event().draft.external_event_id);
+    let found_here = world.take(&Said::new(TUESDAY, "b").record()).await.expect("settled");
+    let listed = ingest::conflicts(&*world.tables, &vendor, &external).await.expect("tables");
+    let fingerprint = Said::new(MONDAY, "b").fingerprint();
+    assert!(listed.iter().all(|newcomer| newcomer.fingerprint != fingerprint), "the listing ends before it");
+    let redated = world.take(&Said::new(MONDAY, "b").against(winner.id()).record()).await.expect("settled");
+    assert_eq!(redated, found_here);
+    assert_eq!(findings(&*world.tables).await.len(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_flagged_record_never_claims() {
     let world = World::new();

@@ -22,6 +22,16 @@ pub struct Compiled {
     pub activation: u64,
 }
 
+/// What is effective for a vendor's event type.
+#[derive(Debug, Clone)]
+pub struct Effective {
+    /// Under which activation that is so; where nothing is effective, the count of activations.
+    /// Whatever becomes effective afterwards has a greater one.
+    pub activation: u64,
+    /// The mapping; `None` where none is; a refusal where the document does not compile.
+    pub mapping: Result<Option<Arc<Compiled>>, Refusal>,
+}
+
 /// Looks up mappings. One strong read an event asks whether anything changed; only then are the
 /// documents read again.
 pub struct Catalog {
@@ -45,24 +55,23 @@ impl Catalog {
         Self { tables, capacity, kept: Mutex::default() }
     }
 
-    /// The mapping that is effective now for a vendor's event type; `None` where none is.
-    pub async fn effective(
-        &self,
-        vendor: &VendorId,
-        event_type: &EventType,
-    ) -> Result<Option<Arc<Compiled>>, Error> {
+    /// What is effective now for a vendor's event type.
+    pub async fn effective(&self, vendor: &VendorId, event_type: &EventType) -> Result<Effective, Error> {
         let counter = mappings::counter(&*self.tables).await?;
         let key = (vendor.clone(), event_type.clone());
         if let Some(known) = self.known(counter, &key) {
-            return Ok(Some(known));
+            return Ok(Effective { activation: known.activation, mapping: Ok(Some(known)) });
         }
         let (counter, found) = mappings::effective(&*self.tables, vendor, event_type).await?;
         // That there is none is not kept: event types are the vendors' words, and have no bound.
-        let Some(found) = found else { return Ok(None) };
-        let mapping = self.compile(&found.row)?;
-        let compiled = Arc::new(Compiled { mapping, id: found.row.id, activation: found.activation });
-        self.keep(counter, key, &compiled);
-        Ok(Some(compiled))
+        let Some(found) = found else { return Ok(Effective { activation: counter, mapping: Ok(None) }) };
+        let activation = found.activation;
+        let mapping = self.compile(&found.row).map(|mapping| {
+            let compiled = Arc::new(Compiled { mapping, id: found.row.id, activation });
+            self.keep(counter, key, &compiled);
+            Some(compiled)
+        });
+        Ok(Effective { activation, mapping })
     }
 
     /// What is kept, unless the counter has grown beyond it. What was kept at a later count than the

@@ -73,12 +73,8 @@ impl From<json::Error> for Refusal {
 impl Error {
     /// What reading a normalized object came to: one that is not what was written is poison, for
     /// trying again gives the same bytes.
-    pub(crate) fn of_stored(key: &str, error: normalized::Error) -> Self {
+    pub(crate) fn of_stored(error: normalized::Error) -> Self {
         match error {
-            normalized::Error::Blobs(blobs::Error::Corrupt) => {
-                let message = format!("{key}: {}", blobs::Error::Corrupt);
-                Self::Refused(Refusal::new(Code::ObjectCorrupt, message))
-            }
             normalized::Error::Blobs(error) => Self::Blobs(error),
             unreadable @ normalized::Error::Unreadable { .. } => {
                 Self::Refused(Refusal::new(Code::ObjectCorrupt, unreadable.to_string()))

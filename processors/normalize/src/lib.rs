@@ -29,7 +29,7 @@ mod options;
 mod processor;
 mod shipped;
 
-pub use catalog::{Catalog, Compiled};
+pub use catalog::{Catalog, Compiled, Effective};
 pub use error::{Error, Refusal};
 pub use options::Options;
 pub use processor::{Input, Normalize};

@@ -18,7 +18,7 @@ use stores::{failure, ingest, records};
 use telemetry::{event_type_label, field, label, metric, vendor_label};
 
 use crate::decide::{self, Decision};
-use crate::{Catalog, Compiled, Error, Options, Refusal, facts};
+use crate::{Catalog, Compiled, Effective, Error, Options, Refusal, facts};
 
 /// How often an object is read and decided upon again because somebody else wrote it meanwhile.
 const ATTEMPTS: usize = 4;
@@ -47,10 +47,13 @@ impl Normalize {
         Self { tables, objects, catalog, options }
     }
 
-    async fn settle(&self, Input { event, bytes }: &Input) -> Result<Vec<Output>, Error> {
+    async fn settle(
+        &self,
+        Input { event, bytes }: &Input,
+        effective: Effective,
+    ) -> Result<Vec<Output>, Error> {
         let draft = &event.draft;
-        let found = self.catalog.effective(&draft.vendor_id, &draft.event_type).await?;
-        let compiled = found.ok_or_else(|| missing(event))?;
+        let compiled = effective.mapping?.ok_or_else(|| missing(event))?;
         let key = keys::normalized(&draft.event_type, draft.occurred_at, draft.ingest_id);
         let facts = match self.facts(event, bytes, &compiled) {
             Ok(facts) => facts,
@@ -58,9 +61,10 @@ impl Normalize {
         };
         let object = self.write(&key, event, &compiled, facts).await?;
         let outputs = object.outputs().map_err(too_long)?;
-        let count = object.count();
+        let (activation, count) = (object.head.activation, object.count());
         let (vendor, external) = (&draft.vendor_id, &draft.external_event_id);
-        ingest::normalized(&*self.tables, vendor, external, draft.ingest_id, count, &key).await?;
+        let tables = &*self.tables;
+        ingest::normalized(tables, vendor, external, draft.ingest_id, activation, count, &key).await?;
         Ok(outputs)
     }
 
@@ -89,7 +93,7 @@ impl Normalize {
             Ok(Some(stored)) if stored.object.head.activation > compiled.activation => {
                 outdated(key, &stored, compiled)
             }
-            Err(normalized::Error::Blobs(error)) if error != blobs::Error::Corrupt => error.into(),
+            Err(normalized::Error::Blobs(error)) => error.into(),
             _ => refusal.into(),
         }
     }
@@ -128,7 +132,7 @@ impl Normalize {
 
     async fn stored(&self, key: &str, event: &Event) -> Result<Option<Stored>, Error> {
         let stored = normalized::get(&*self.objects, key).await;
-        let stored = stored.map_err(|error| Error::of_stored(key, error))?;
+        let stored = stored.map_err(Error::of_stored)?;
         if let Some(Stored { object: Object { head, .. }, .. }) = &stored {
             let draft = &event.draft;
             let theirs = (&head.vendor_id, &head.external_event_id, head.ingest_id);
@@ -142,11 +146,11 @@ impl Normalize {
     }
 
     /// What happened, for `/metrics`; and the index status of what is going to quarantine.
-    async fn note_failure(&self, event: &Event, failure: &Failure) -> Result<(), Failure> {
+    async fn note_failure(&self, event: &Event, activation: u64, failure: &Failure) -> Result<(), Failure> {
         let Failure::Poison(Poison { code, message, .. }) = failure else { return Ok(()) };
         let draft = &event.draft;
         let (vendor, external) = (&draft.vendor_id, &draft.external_event_id);
-        let noted = ingest::failed(&*self.tables, vendor, external, draft.ingest_id).await;
+        let noted = ingest::failed(&*self.tables, vendor, external, draft.ingest_id, activation).await;
         noted.map_err(|error| failure::of_tables(&error))?;
         if *code == Code::ObjectCorrupt {
             tracing::error!(
@@ -192,7 +196,10 @@ impl Processor for Normalize {
 
     async fn handle(&self, input: &Input) -> Result<Vec<Output>, Failure> {
         let draft = &input.event.draft;
-        match self.settle(input).await {
+        let effective = self.catalog.effective(&draft.vendor_id, &draft.event_type).await;
+        let effective = effective.map_err(|error| error.into_failure(&input.event))?;
+        let activation = effective.activation;
+        match self.settle(input, effective).await {
             Ok(outputs) => {
                 metrics::counter!(
                     metric::NORMALIZE_SUCCESS,
@@ -212,7 +219,7 @@ impl Processor for Normalize {
             }
             Err(error) => {
                 let failure = error.into_failure(&input.event);
-                self.note_failure(&input.event, &failure).await?;
+                self.note_failure(&input.event, activation, &failure).await?;
                 Err(failure)
             }
         }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use contract::event::Mode;
 use contract::{Code, Fingerprint, headers, topics};
 use normalize::{Normalize, Options};
-use ports::log;
+use ports::{Blobs, log};
 use runtime::Failure;
 use stores::ingest::Status;
 use support::*;
@@ -133,6 +133,72 @@ async fn an_older_activation_never_wins() {
     // Once it hears of the change it publishes the same.
     behind.activate(&stock(2, "sku: .sku, quantityOnHand: .qty + 1")).await;
     assert_eq!(take(&late, &said).await.expect("settled"), newer);
+}
+
+/// A reads the object, decides to replace it, and stands still; B comes with a newer activation under
+/// which the object's facts stay as A read them. A's write must not go through.
+#[tokio::test]
+async fn an_older_activation_replaces_nothing_that_a_newer_one_confirmed() {
+    for (said, lines) in
+        [(Said::items(r#"{"sku":"A","qty":5}"#), vec!["0.0 r1 A 5"]), (Said::items(""), vec![])]
+    {
+        let world = World::new();
+        world.activate(&stock(1, QTY)).await;
+        world.take(&said).await.expect("settled");
+        world.activate(&stock(2, "sku: .sku, quantityOnHand: .qty + 1")).await;
+        let (newer, event) = (world.clone(), said.clone());
+        let objects = Meanwhile::new(Arc::clone(&world.objects) as Arc<dyn Blobs>, async move {
+            newer.activate(&stock(3, QTY)).await;
+            assert_eq!(shown(&newer.take(&event).await.expect("settled")), lines);
+        });
+        let stage = Normalize::new(Arc::clone(&world.tables), Arc::clone(&objects) as _, Options::default());
+        let failure = take(&stage, &said).await.expect_err("it is behind");
+        assert!(objects.happened());
+        assert!(matches!(&failure, Failure::Transient(text) if text.contains("activation 3")), "{failure}");
+        assert_eq!(world.object(&said).await.expect("an object").head.mapping, "acme/stock/3");
+        assert_eq!(world.entry(&said).await.activation, Some(3));
+    }
+}
+
+/// A cannot map the event, and stands still before it says so in the index; B can, with a newer mapping.
+#[tokio::test]
+async fn an_older_activation_does_not_set_the_status_back() {
+    for (fields, message) in [(Some("sku: .sku, quantityOnHand: .qty"), "a field"), (None, "a mapping")] {
+        let (world, said) = (World::new(), Said::items(r#"{"sku":"A","count":5}"#));
+        if let Some(fields) = fields {
+            world.activate(&stock(1, fields)).await;
+        }
+        world.claim(&said).await;
+        let (newer, event) = (world.clone(), said.clone());
+        let tables = Meanwhile::new(Arc::clone(&world.tables), async move {
+            newer.activate(&stock(2, "sku: .sku, quantityOnHand: .count")).await;
+            newer.take(&event).await.expect("settled");
+        });
+        let objects = Arc::clone(&world.objects);
+        let stage = Normalize::new(Arc::clone(&tables) as _, objects as _, Options::default());
+        poison(take(&stage, &said).await);
+        assert!(tables.happened());
+        let entry = world.entry(&said).await;
+        assert_eq!((entry.status, entry.facts), (Status::Normalized, Some(1)), "A lacks {message}");
+    }
+}
+
+/// A has written its object, and stands still before it says so in the index; B replaces the object.
+#[tokio::test]
+async fn an_older_activation_does_not_count_the_facts_of_a_newer_object() {
+    let (world, said) = (World::new(), Said::items(r#"{"sku":"A","ean":"X","qty":5}"#));
+    world.activate(&stock(1, QTY)).await;
+    world.claim(&said).await;
+    let (newer, event) = (world.clone(), said.clone());
+    let tables = Meanwhile::new(Arc::clone(&world.tables), async move {
+        newer.activate(&stock(2, "sku: .ean, quantityOnHand: .qty")).await;
+        assert_eq!(newer.take(&event).await.expect("settled").len(), 2);
+    });
+    let stage = Normalize::new(Arc::clone(&tables) as _, Arc::clone(&world.objects) as _, Options::default());
+    assert_eq!(shown(&take(&stage, &said).await.expect("settled")), ["0.0 r1 A 5"]);
+    assert!(tables.happened());
+    let entry = world.entry(&said).await;
+    assert_eq!((entry.activation, entry.facts), (Some(2), Some(2)));
 }
 
 #[tokio::test]

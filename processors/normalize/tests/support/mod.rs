@@ -13,6 +13,7 @@ use embedded::blobs::EmbeddedBlobs;
 use embedded::tables::EmbeddedTables;
 use mapping::Mapping;
 use normalize::{Normalize, Options, documents};
+use parking_lot::Mutex;
 use ports::blobs::{self, Metadata, Object};
 use ports::log::{Coordinates, Partition, RawRecord};
 use ports::tables::{self, Cursor, Item, Key, Query, Table, Write};
@@ -320,6 +321,87 @@ impl Tables for Counting {
     }
     async fn query(&self, query: Query) -> Result<tables::Page, tables::Error> {
         self.queries.fetch_add(1, Ordering::SeqCst);
+        self.inner.query(query).await
+    }
+    async fn scan(
+        &self,
+        table: &'static Table,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<tables::Page, tables::Error> {
+        self.inner.scan(table, after, limit).await
+    }
+}
+
+/// Something that happens while a process is at work: once, just before its first conditional write of
+/// what it has read or settled.
+pub struct Meanwhile<P: ?Sized> {
+    inner: Arc<P>,
+    event: Mutex<Option<BoxFuture>>,
+}
+
+type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl<P: ?Sized> Meanwhile<P> {
+    pub fn new(inner: Arc<P>, event: impl Future<Output = ()> + Send + 'static) -> Arc<Self> {
+        Arc::new(Self { inner, event: Mutex::new(Some(Box::pin(event))) })
+    }
+
+    pub fn happened(&self) -> bool {
+        self.event.lock().is_none()
+    }
+
+    async fn happen(&self) {
+        let event = self.event.lock().take();
+        if let Some(event) = event {
+            event.await;
+        }
+    }
+}
+
+#[async_trait]
+impl Blobs for Meanwhile<dyn Blobs> {
+    fn bucket(&self) -> &str {
+        self.inner.bucket()
+    }
+    async fn put(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        metadata: Metadata,
+        condition: blobs::Condition,
+    ) -> Result<String, blobs::Error> {
+        if matches!(condition, blobs::Condition::Match(_)) {
+            self.happen().await;
+        }
+        self.inner.put(key, bytes, metadata, condition).await
+    }
+    async fn get(&self, key: &str) -> Result<Object, blobs::Error> {
+        self.inner.get(key).await
+    }
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<blobs::Page, blobs::Error> {
+        self.inner.list(prefix, after, limit).await
+    }
+}
+
+#[async_trait]
+impl Tables for Meanwhile<dyn Tables> {
+    async fn get(&self, table: &'static Table, keys: &[Key]) -> Result<Vec<Option<Item>>, tables::Error> {
+        self.inner.get(table, keys).await
+    }
+    async fn write(&self, write: Write) -> Result<(), tables::Error> {
+        self.happen().await;
+        self.inner.write(write).await
+    }
+    async fn transact(&self, token: &str, writes: Vec<Write>) -> Result<(), tables::Error> {
+        self.inner.transact(token, writes).await
+    }
+    async fn query(&self, query: Query) -> Result<tables::Page, tables::Error> {
         self.inner.query(query).await
     }
     async fn scan(
