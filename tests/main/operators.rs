@@ -199,6 +199,27 @@ async fn accepted_is_what_explain_says_of_an_event_on_its_way() {
 }
 
 #[tokio::test]
+async fn an_event_is_explained_from_its_2xx_on() {
+    let place = Place::new();
+    let dvss = place.up().env("DVSS_STAGES", "[]").go().await;
+    let (acme, _other) = (dvss.vendor("acme").await, dvss.vendor("zeta").await);
+    let sent = dvss.send(&acme, &stock("e1", "2024-05-01T12:00:00.123456789Z", "A", "5")).await;
+    let shown = dvss.cli(&["explain", &sent.id(), "--json"]).await.json();
+    let text = |name: &str| shown[name].as_str().unwrap_or_default().to_owned();
+    assert_eq!(
+        (text("status"), text("vendorId"), text("externalEventId")),
+        ("ACCEPTED".into(), "acme".into(), "e1".into())
+    );
+    assert_eq!((&shown["facts"], &shown["repeats"]), (&json!([]), &json!([])));
+    dvss.stop().await;
+
+    let dvss = place.up().go().await;
+    let later = dvss.published(&sent.id()).await;
+    assert_eq!(later["raw"], shown["raw"]);
+    dvss.stop().await;
+}
+
+#[tokio::test]
 async fn history_is_in_fold_order_and_comes_to_the_state() {
     let place = Place::new();
     let dvss = place.up().go().await;

@@ -127,6 +127,11 @@ impl IngestId {
         Self(ulid::Ulid::from_parts(millis, random))
     }
 
+    /// The event's time, to the millisecond; `None` where the id was not derived from one.
+    pub fn occurred_at(self) -> Option<Timestamp> {
+        i64::try_from(self.0.timestamp_ms()).ok().and_then(Timestamp::from_millis)
+    }
+
     /// Reads the 26 characters of Crockford's base 32.
     pub fn parse(text: &str) -> Result<Self, Error> {
         ulid::Ulid::from_string(text).map(Self).map_err(|_| Error {

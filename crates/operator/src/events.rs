@@ -5,10 +5,12 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Path, State};
 use contract::canonical::Fact;
-use contract::{IngestId, keys};
+use contract::event::Event;
+use contract::{Code, IngestId, keys};
+use ports::blobs;
 use serde_json::{Value, json};
-use stores::ingest::{self, Entry, Found, Newcomer, Patience};
-use stores::{divergences, normalized};
+use stores::ingest::{self, Entry, Found, Newcomer, Patience, Status};
+use stores::{divergences, normalized, receipts, vendors};
 
 use crate::problem::Problem;
 use crate::server::Operator;
@@ -30,12 +32,48 @@ pub async fn explain(
         Some(Found::Alias(newcomer)) => Ok(Json(shown_newcomer(&newcomer, "DUPLICATE", &parked))),
         Some(Found::Conflict(newcomer)) => Ok(Json(shown_newcomer(&newcomer, "CONFLICT", &parked))),
         None if !parked.is_empty() => Ok(Json(json!({
-            "ingestId": id, "status": "QUARANTINED", "facts": [], "quarantine": parked, "repeats": [], "conflicts": [],
+            "ingestId": id, "status": status(Evidence { published: false, waits: waits(&parked) }), "facts": [], "quarantine": parked, "repeats": [], "conflicts": [],
         }))),
-        None => Err(Problem::not_found(format!(
-            "event {id} in the ingest index: dedup has not seen it (yet); `dvss status` shows dedup's lag"
-        ))),
+        None => on_its_way(&operator, id).await?.map(Json).ok_or_else(|| {
+            Problem::not_found(format!("event {id}, neither in the ingest index nor in the raw bucket"))
+        }),
     }
+}
+
+/// An event that dedup has not seen yet: its bytes are where the vendor's part of the key leads.
+async fn on_its_way(operator: &Operator, id: IngestId) -> Result<Option<Value>, Problem> {
+    let Some(occurred_at) = id.occurred_at() else { return Ok(None) };
+    let mut after = None;
+    loop {
+        let (vendors, next) = vendors::list(&*operator.ports.tables, after, 1_000).await?;
+        for vendor in vendors {
+            let key = keys::raw(&vendor.vendor_id, occurred_at, id);
+            let object = match operator.ports.raw.get(&key).await {
+                Err(blobs::Error::NotFound) => continue,
+                found => found?,
+            };
+            let event = Event::from_headers(|name| object.metadata.get(name).map(String::as_str));
+            let event =
+                event.map_err(|error| Problem::new(Code::ObjectCorrupt, format!("{key}: {error}")))?;
+            return Ok(Some(accepted(&event)));
+        }
+        after = next;
+        if after.is_none() {
+            return Ok(None);
+        }
+    }
+}
+
+fn accepted(event: &Event) -> Value {
+    let Event { draft, received_at, raw_ref, sha256, .. } = event;
+    json!({
+        "ingestId": draft.ingest_id, "vendorId": draft.vendor_id, "externalEventId": draft.external_event_id,
+        "eventType": draft.event_type, "occurredAt": draft.occurred_at, "receivedAt": received_at,
+        "status": "ACCEPTED", "fingerprint": draft.fingerprint,
+        "raw": { "bucket": raw_ref.bucket, "key": raw_ref.key, "sha256": sha256 },
+        "index": null, "normalized": null,
+        "facts": [], "quarantine": [], "divergence": [], "repeats": [], "conflicts": [],
+    })
 }
 
 async fn event(operator: &Operator, entry: &Entry, parked: Vec<Value>) -> Result<Value, Problem> {
@@ -44,17 +82,21 @@ async fn event(operator: &Operator, entry: &Entry, parked: Vec<Value>) -> Result
     let stored = normalized::get(&*ports.normalized, &key).await?;
     let lines: Vec<&Fact> =
         stored.iter().flat_map(|stored| &stored.object.lines).map(|line| &line.fact).collect();
-    let effects = facts::effects(operator, &lines).await?;
-    let shown: Vec<Value> =
-        lines.iter().zip(&effects).map(|(fact, effect)| facts::shown(fact, effect.as_ref())).collect();
-    let waiting = |row: &Value| row["status"] != "RELEASED";
-    let status = if stored.is_some() && shown.iter().all(|fact| !fact["published"].is_null()) {
-        "PUBLISHED"
-    } else if parked.iter().any(waiting) {
-        "QUARANTINED"
-    } else {
-        "ACCEPTED"
-    };
+    let mut effects = facts::effects(operator, &lines).await?;
+    let mut uncopied = facts::Uncopied::new();
+    if effects.iter().flatten().any(|effect| facts::published(effect).is_none()) {
+        uncopied = receipts::uncopied(&*ports.log).await?;
+        effects = facts::effects(operator, &lines).await?;
+    }
+    let shown: Vec<Value> = lines
+        .iter()
+        .zip(&effects)
+        .map(|(fact, effect)| facts::shown(fact, effect.as_ref(), &uncopied))
+        .collect();
+    let published = entry.status == Status::Normalized
+        && stored.is_some()
+        && shown.iter().all(|fact| !fact["published"].is_null());
+    let status = status(Evidence { published, waits: waits(&parked) });
     let repeats = ingest::repeats(tables, &entry.vendor_id, &entry.external_event_id).await?;
     let conflicts = ingest::conflicts(tables, &entry.vendor_id, &entry.external_event_id).await?;
     let (divergence, _) = divergences::by_event(tables, entry.ingest_id, None).await?;
@@ -83,6 +125,28 @@ async fn event(operator: &Operator, entry: &Entry, parked: Vec<Value>) -> Result
     }))
 }
 
+/// What a winner's status follows from.
+#[derive(Debug, Clone, Copy)]
+struct Evidence {
+    /// The index says NORMALIZED, and every line of the object is out ([`facts::out`]).
+    published: bool,
+    /// A row of it is open or discarded.
+    waits: bool,
+}
+
+/// As the books class it (`reconcile`): what is published counts as that, whatever is parked besides.
+fn status(Evidence { published, waits }: Evidence) -> &'static str {
+    match (published, waits) {
+        (true, _) => "PUBLISHED",
+        (false, true) => "QUARANTINED",
+        (false, false) => "ACCEPTED",
+    }
+}
+
+fn waits(parked: &[Value]) -> bool {
+    parked.iter().any(|row| row["status"] != "RELEASED")
+}
+
 fn shown_newcomer(newcomer: &Newcomer, status: &str, parked: &[Value]) -> Value {
     let mut value = brief(newcomer);
     value["status"] = json!(status);
@@ -103,4 +167,23 @@ fn brief(newcomer: &Newcomer) -> Value {
         "fingerprint": newcomer.fingerprint,
         "raw": { "bucket": newcomer.raw_ref.bucket, "key": newcomer.raw_ref.key, "sha256": newcomer.sha256 },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_books_and_explain_class_alike() {
+        for (published, waits, expected) in [
+            (true, false, "PUBLISHED"),
+            (true, true, "PUBLISHED"),
+            (false, true, "QUARANTINED"),
+            (false, false, "ACCEPTED"),
+        ] {
+            assert_eq!(status(Evidence { published, waits }), expected);
+        }
+        assert!(waits(&[json!({"status": "RELEASED"}), json!({"status": "DISCARDED"})]));
+        assert!(!waits(&[json!({"status": "RELEASED"})]) && !waits(&[]));
+    }
 }

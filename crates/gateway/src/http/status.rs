@@ -47,9 +47,7 @@ pub async fn look(ports: &Ports, vendor: &VendorId, id: IngestId) -> Result<Valu
 /// so nobody finds another vendor's.
 async fn raw(ports: &Ports, vendor: &VendorId, id: IngestId) -> Result<Value, Refusal> {
     let not_found = || Refusal::new(Code::NotFound, "no event of yours has this id");
-    let ulid = ulid::Ulid::from_string(&id.to_string()).map_err(|_| not_found())?;
-    let millis = i64::try_from(ulid.timestamp_ms()).map_err(|_| not_found())?;
-    let occurred_at = Timestamp::from_millis(millis).ok_or_else(not_found)?;
+    let occurred_at = id.occurred_at().ok_or_else(not_found)?;
     let object = match ports.raw.get(&keys::raw(vendor, occurred_at, id)).await {
         Ok(object) => object,
         Err(blobs::Error::NotFound) => return Err(not_found()),
