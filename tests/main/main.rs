@@ -1,5 +1,6 @@
 //! The main job, end to end: everything that vendors and operators can ask the binary, from outside.
 
+mod commands;
 mod door;
 mod live;
 mod logs;
