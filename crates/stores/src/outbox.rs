@@ -112,27 +112,51 @@ pub fn shard_name(shard: u32) -> String {
     format!("p{shard:02}")
 }
 
+/// Outbox columns that are there and cannot be read: the row publishes something, and nobody knows what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("its column {0} cannot be read")]
+pub struct Damaged(pub &'static str);
+
 /// The outbox columns of a row; `None` where it has none (it publishes nothing).
-pub fn state(item: &Item) -> Option<State> {
-    let text = |name: &str| item.get(name).and_then(Attr::as_str).map(str::to_owned);
-    let number = |name: &str| item.get(name).and_then(Attr::as_i64);
-    let revision = u32::try_from(number("outRevision")?).ok()?;
+///
+/// # Errors
+/// [`Damaged`] where it has some of them, or they are not what they should be. Coordinates that cannot
+/// be read count: without them the row would be published once more.
+pub fn read(item: &Item) -> Result<Option<State>, Damaged> {
+    const ALL: [&str; 4] = ["outRevision", "outTopic", "outKey", "outValue"];
+    if !ALL.iter().any(|name| item.contains_key(*name)) {
+        return Ok(None);
+    }
+    let text = |name| item.get(name).and_then(Attr::as_str).map(str::to_owned).ok_or(Damaged(name));
+    let number = |name| item.get(name).and_then(Attr::as_i64).ok_or(Damaged(name));
+    let positive = |name| number(name).and_then(|number| u32::try_from(number).map_err(|_| Damaged(name)));
     let publication = Publication {
         topic: text("outTopic")?,
         key: text("outKey")?,
-        value: item.get("outValue")?.as_bytes()?.clone(),
-        revision,
+        value: item.get("outValue").and_then(Attr::as_bytes).ok_or(Damaged("outValue"))?.clone(),
+        revision: positive("outRevision")?,
     };
-    let coordinates = (number("publishedRevision") == Some(i64::from(revision))).then(|| {
+    let published = match item.get("publishedRevision") {
+        Some(_) => number("publishedRevision")? == i64::from(publication.revision),
+        None => false,
+    };
+    let coordinates = if published {
         let topic: Arc<str> = text("publishedTopic")?.into();
-        let index = u32::try_from(number("publishedPartition")?).ok()?;
-        Some(Coordinates { partition: Partition { topic, index }, offset: number("publishedOffset")? })
-    });
-    Some(State { publication, coordinates: coordinates.flatten() })
+        let partition = Partition { topic, index: positive("publishedPartition")? };
+        Some(Coordinates { partition, offset: number("publishedOffset")? })
+    } else {
+        None
+    };
+    Ok(Some(State { publication, coordinates }))
+}
+
+/// The outbox columns of a row, for those who only look; `None` also where they are damaged.
+pub fn state(item: &Item) -> Option<State> {
+    read(item).ok().flatten()
 }
 
 /// Whose row it is, as far as the row says so itself: for logs.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subject {
     /// The event.
     pub ingest_id: Option<String>,
@@ -176,5 +200,41 @@ pub async fn set_coordinates(
     match tables.write(Write::edit(table, row.key(), edits, condition)).await {
         Err(Error::Condition(_)) => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row() -> Item {
+        let publication =
+            Publication { topic: "t".to_owned(), key: "k".to_owned(), value: vec![1].into(), revision: 2 };
+        let mut item = columns(&publication, Timestamp::from_millis(0).expect("an instant"));
+        item.insert("publishedRevision".to_owned(), Attr::N(2));
+        item.insert("publishedTopic".to_owned(), Attr::S("t".to_owned()));
+        item.insert("publishedPartition".to_owned(), Attr::N(3));
+        item.insert("publishedOffset".to_owned(), Attr::N(4));
+        item
+    }
+
+    #[test]
+    fn what_publishes_nothing_is_not_what_is_damaged() {
+        assert_eq!(read(&Item::new()), Ok(None));
+        let at = Coordinates { partition: Partition::new("t", 3), offset: 4 };
+        assert_eq!(read(&row()).map(|state| state.and_then(|state| state.coordinates)), Ok(Some(at)));
+        for name in ["outRevision", "outTopic", "outKey", "outValue", "publishedTopic", "publishedOffset"] {
+            let mut missing = row();
+            missing.remove(name);
+            assert_eq!(read(&missing), Err(Damaged(name)));
+            let mut other = row();
+            other.insert(name.to_owned(), Attr::Bool(true));
+            assert_eq!(read(&other), Err(Damaged(name)));
+        }
+        // Coordinates of an earlier revision are nobody's business.
+        let mut earlier = row();
+        earlier.insert("publishedRevision".to_owned(), Attr::N(1));
+        earlier.remove("publishedTopic");
+        assert!(matches!(read(&earlier), Ok(Some(State { coordinates: None, .. }))));
     }
 }

@@ -3,9 +3,12 @@
 //! A record of `dvss.receipts` lists what one transaction published for one input partition, and lies
 //! in the partition of that number. Whoever draws up the books reads those that are not copied yet.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use contract::topics;
-use ports::log::{Coordinates, Offset, Partition, RawRecord, Record};
+use ports::Log;
+use ports::log::{Coordinates, Error, Offset, Partition, RawRecord, Record};
 use serde::{Deserialize, Serialize};
 
 use crate::outbox::RowRef;
@@ -64,6 +67,34 @@ pub fn records(input: u32, receipts: &[Receipt]) -> Vec<Record> {
         }
     };
     lists.into_iter().map(record).collect()
+}
+
+/// Records of one read.
+const PAGE: usize = 100;
+
+/// Committed receipts that are not copied into their rows yet: where each row's revision was published.
+/// What is no receipt is passed over; copying halts at it.
+pub async fn uncopied(log: &dyn Log) -> Result<HashMap<(RowRef, u32), Coordinates>, Error> {
+    let mut found = HashMap::new();
+    let ends = log.ends(topics::RECEIPTS).await?;
+    let copied = log.committed(COPIED_GROUP, topics::RECEIPTS).await?;
+    for (index, ends) in (0_u32..).zip(&ends) {
+        let partition = Partition::new(topics::RECEIPTS, index);
+        let copied = usize::try_from(index).ok().and_then(|index| copied.get(index).copied().flatten());
+        let mut position = copied.unwrap_or(0).max(ends.start);
+        while position < ends.stable {
+            let (page, next) = log.read(&partition, position, PAGE).await?;
+            for receipt in page.iter().filter_map(read).flatten() {
+                let at = receipt.coordinates();
+                found.insert((receipt.row, receipt.revision), at);
+            }
+            if next <= position {
+                break;
+            }
+            position = next;
+        }
+    }
+    Ok(found)
 }
 
 /// Reads a record of `dvss.receipts`.

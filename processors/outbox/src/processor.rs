@@ -7,10 +7,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use ports::Ports;
 use ports::log::{Coordinates, Partition, RawRecord, Record, next};
-use ports::tables::{Item, get_one};
+use ports::tables::get_one;
 use runtime::{Failure, Output, Placed, Processor};
 use serde::{Deserialize, Serialize};
-use stores::outbox::{self, RowRef};
+use stores::outbox::{self, RowRef, Subject};
 use stores::receipts::{self, Receipt};
 use telemetry::{field, metric};
 use tokio::sync::Notify;
@@ -40,6 +40,9 @@ pub struct Input {
 struct Identity {
     row: RowRef,
     revision: u32,
+    /// For the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    subject: Option<Subject>,
 }
 
 impl Outbox {
@@ -72,13 +75,15 @@ impl Outbox {
         let table = row.table().ok_or_else(|| broken("which is in no table that dvss knows"))?;
         let item = get_one(&*self.shared.tables, table, row.key()).await?;
         let item = item.ok_or_else(|| broken("which is gone"))?;
-        let Some(state) = outbox::state(&item) else { return Ok(Vec::new()) };
+        let state = outbox::read(&item).map_err(|damaged| broken(&format!("and {damaged}")))?;
+        let state = state.ok_or_else(|| broken("which has nothing to publish"))?;
         let Some(publication) = publishes(state, &listed) else { return Ok(Vec::new()) };
-        told(row, &item, &publication.topic);
         if uncopied >= self.shared.options.max_uncopied {
             return Err(Error::Later(format!("{uncopied} receipts wait to be copied into their rows")));
         }
-        let identity = Identity { row: row.clone(), revision: publication.revision };
+        // Reading a row's subject costs something, so only where somebody listens.
+        let subject = tracing::enabled!(tracing::Level::INFO).then(|| outbox::subject(row, &item));
+        let identity = Identity { row: row.clone(), revision: publication.revision, subject };
         let identity = serde_json::to_string(&identity).map_err(|error| broken(&error.to_string()))?;
         let record = Record {
             topic: publication.topic.into(),
@@ -132,7 +137,8 @@ impl Processor for Outbox {
         let since = self.shared.clock.now();
         let mut memory = self.shared.memory.lock();
         for Placed { input, outputs, receipts } in placed {
-            for (output, _) in outputs {
+            for (output, at) in outputs {
+                told(output, at);
                 metrics::counter!(metric::OUTBOX_PUBLISHED, "topic" => output.record.topic.to_string())
                     .increment(1);
             }
@@ -147,26 +153,28 @@ impl Processor for Outbox {
     }
 }
 
-/// Says which event's row is on its way out. Reading the row's event costs something, so only where
-/// somebody listens.
-fn told(row: &RowRef, item: &Item, topic: &str) {
-    if !tracing::enabled!(tracing::Level::INFO) {
-        return;
-    }
-    let subject = outbox::subject(row, item);
+/// Says which event's row is out, and where.
+fn told(output: &Output, at: &Coordinates) {
+    let Some(Identity { subject: Some(subject), .. }) = identity(output) else { return };
     tracing::info!(
         { field::STAGE } = Outbox::NAME,
         { field::INGEST_ID } = subject.ingest_id,
         { field::VENDOR_ID } = subject.vendor_id,
         { field::EXTERNAL_EVENT_ID } = subject.external_event_id,
-        topic,
-        "publishing"
+        topic = &*at.partition.topic,
+        partition = at.partition.index,
+        offset = at.offset,
+        "published"
     );
+}
+
+fn identity(output: &Output) -> Option<Identity> {
+    serde_json::from_str(output.identity.as_deref()?).ok()
 }
 
 fn listed(placed: &[(Output, Coordinates)]) -> Vec<Receipt> {
     let receipt = |(output, at): &(Output, Coordinates)| {
-        let Identity { row, revision } = serde_json::from_str(output.identity.as_deref()?).ok()?;
+        let Identity { row, revision, .. } = identity(output)?;
         let (topic, partition) = (at.partition.topic.to_string(), at.partition.index);
         Some(Receipt { row, revision, topic, partition, offset: at.offset })
     };

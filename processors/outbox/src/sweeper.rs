@@ -1,12 +1,15 @@
 //! The sweeper: rows that were left pending, for example by a crash between a stage's write and its
 //! commit, are referred to again. To `dvss.outbox`, never to a public topic.
 
+use std::collections::HashMap;
+
 use contract::{Timestamp, topics};
 use ports::Ports;
-use ports::log::Partition;
+use ports::log::{Coordinates, Partition};
 use ports::tables::{Query, get_one};
 use runtime::Processor as _;
 use stores::outbox::{self, PENDING_SHARDS, RowRef, shard_name};
+use stores::receipts;
 use stores::tables::{DIVERGENCE, EFFECTS, PENDING, QUARANTINE};
 use tokio_util::sync::CancellationToken;
 
@@ -33,12 +36,15 @@ pub async fn run(ports: &Ports, options: &Options, stop: CancellationToken) {
 }
 
 /// Refers once more to every row that is pending for longer than references take, and returns how many.
+/// A row that is published and only waits for its receipt to be copied is not left behind.
 ///
 /// # Errors
 /// Whatever the tables or the log answer; rows that were referred to twice are published once.
 pub async fn sweep(ports: &Ports, options: &Options) -> Result<usize, Error> {
     let horizon = horizon(ports, options).await?.sortable();
     let mut count = 0;
+    // Read where the first row is pending, which is seldom.
+    let mut uncopied: Option<HashMap<(RowRef, u32), Coordinates>> = None;
     for table in [&EFFECTS, &DIVERGENCE, &QUARANTINE] {
         for shard in 0..PENDING_SHARDS {
             let mut query = Query {
@@ -51,13 +57,26 @@ pub async fn sweep(ports: &Ports, options: &Options) -> Result<usize, Error> {
                 for row in page.rows {
                     // The index may lag: the row itself says whether it still waits.
                     let item = get_one(&*ports.tables, table, row.key.clone()).await?;
-                    let state = item.as_ref().and_then(outbox::state);
+                    let state = item.as_ref().map_or(Ok(None), outbox::read);
                     if count >= options.sweep_most {
                         return Ok(count);
                     }
-                    if let Some(state) = state.filter(|state| state.coordinates.is_none()) {
-                        let output = RowRef::new(table, &row.key).output(&state.publication.key);
-                        ports.log.append(output.record).await?;
+                    let row = RowRef::new(table, &row.key);
+                    let state = match state {
+                        Ok(Some(state)) if state.coordinates.is_none() => state,
+                        Ok(_) => continue,
+                        Err(damaged) => {
+                            tracing::error!(?row, %damaged, "a pending row is damaged and cannot be published");
+                            continue;
+                        }
+                    };
+                    let uncopied = match &mut uncopied {
+                        Some(uncopied) => uncopied,
+                        none => none.insert(receipts::uncopied(&*ports.log).await?),
+                    };
+                    let reference = row.output(&state.publication.key).record;
+                    if !uncopied.contains_key(&(row, state.publication.revision)) {
+                        ports.log.append(reference).await?;
                         count += 1;
                     }
                 }

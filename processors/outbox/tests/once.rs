@@ -9,8 +9,10 @@ use contract::{Code, topics};
 use faults::Verdict;
 use outbox::{Options, Outbox};
 use ports::log::{Error, Partition, Record};
+use ports::tables::{Attr, Condition, Edit, Write};
 use runtime::{Processor, Status};
 use stores::receipts::{self, COPIED_GROUP, Receipt};
+use stores::tables::EFFECTS;
 use support::{PARTITIONS, PUBLIC, Script, World};
 use tokio::time::sleep;
 
@@ -282,4 +284,25 @@ async fn poison_halts_and_is_named() {
     assert_eq!(fatal.code, Code::RecordInvalid);
     assert!(fatal.message.contains(&format!("{}/{}", at.partition, at.offset)), "{}", fatal.message);
     assert_eq!(world.committed(Outbox::NAME, topics::OUTBOX).await, [0; 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_whose_outbox_columns_cannot_be_read_halts_and_is_named() {
+    for damage in [
+        vec![Edit::Set("outTopic", Attr::N(7))],
+        vec![Edit::Remove("outValue")],
+        ["outTopic", "outKey", "outValue", "outRevision"].map(Edit::Remove).into(),
+        // Without its coordinates it would be published once more.
+        vec![Edit::Set("publishedRevision", Attr::N(1))],
+    ] {
+        let world = World::new();
+        let row = world.row("spoilt", 1).await;
+        let write = Write::edit(&EFFECTS, row.key(), damage, Condition::Always);
+        world.ports.tables.write(write).await.expect("damaged");
+        world.refer(&row).await;
+        let fatal = world.start("m0").fatal().await;
+        assert!(fatal.to_string().contains("spoilt"), "{fatal}");
+        assert!(world.public().await.is_empty());
+        assert_eq!(world.lag().await, 1, "and is not passed");
+    }
 }

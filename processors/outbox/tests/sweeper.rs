@@ -2,12 +2,14 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use contract::topics;
+use faults::Verdict;
 use outbox::Options;
 use outbox::sweeper::{run, sweep};
-use support::World;
+use support::{Script, World};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -68,5 +70,25 @@ async fn a_sweep_is_bounded_and_the_loop_ends_on_request() {
     assert!(world.public().await.values().all(|count| *count == 1));
     stop.cancel();
     sweeping.await.expect("it ends");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_only_wait_for_their_receipts_copy_are_not_left_behind() {
+    let world = World::new();
+    let script = Arc::new(Script::default());
+    script.tell("tables", "write", false, Verdict::Fail, usize::MAX);
+    let faulty = faults::around(&world.ports, "outbox", Arc::clone(&script) as _);
+    let running = world.start_with("m0", &faulty, Options::default());
+    world.emit("out", 1).await;
+    world.until_lag_is_0().await;
+    assert_eq!((world.public().await.len(), running.outbox.uncopied()), (1, 1));
+    world.row("left", 1).await;
+    sleep(Duration::from_mins(2)).await;
+    assert!(world.is_pending("out").await);
+    assert_eq!(sweep(&world.ports, &Options::default()).await.expect("a sweep"), 1, "only the other one");
+    script.heal();
+    world.until_copied("out", 1).await;
+    world.until_copied("left", 1).await;
     running.stop().await;
 }
