@@ -133,6 +133,8 @@ codes! {
     MappingInvalid = "mapping-invalid", 400;
     /// A request to the operator API has a mistake.
     RequestInvalid = "request-invalid", 400;
+    /// A web page of another origin, or a request for another host, at the operator API.
+    ForeignRequest = "foreign-request", 403;
     /// The vendor exists already.
     VendorExists = "vendor-exists", 409;
     /// What was read has changed since.

@@ -147,6 +147,21 @@ pub enum Vendors {
         #[arg(long)]
         rate: Option<u32>,
     },
+    /// Change settings of a vendor; what is not named stays, and an empty text or a rate of 0 takes a
+    /// setting away.
+    Set {
+        /// The vendor's id.
+        id: String,
+        /// Platform whose shipped mappings apply, for example `shopify`.
+        #[arg(long)]
+        platform: Option<String>,
+        /// RFC 6901 pointer into the body; events with equal values there keep their order.
+        #[arg(long)]
+        ordering_pointer: Option<String>,
+        /// Events a second that the vendor may send.
+        #[arg(long)]
+        rate: Option<u32>,
+    },
     /// List vendors.
     List,
     /// Give the vendor a second key and print it, once; the older stays valid until revoked.

@@ -20,9 +20,10 @@ pub async fn history(
 ) -> Result<Json<Value>, Problem> {
     let tables = &*operator.ports.tables;
     let (mut shown, mut after) = (Vec::new(), None::<String>);
+    let none = facts::Uncopied::new();
     loop {
         let (page, next) = effects::history(tables, &entity, after.as_deref(), 1_000).await?;
-        shown.extend(page.iter().map(|effect| facts::shown(&effect.fact, Some(effect))));
+        shown.extend(page.iter().map(|effect| facts::shown(&effect.fact, Some(effect), &none)));
         after = next;
         if after.is_none() || shown.len() >= MOST {
             break;

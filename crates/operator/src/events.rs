@@ -79,7 +79,12 @@ fn accepted(event: &Event) -> Value {
 async fn event(operator: &Operator, entry: &Entry, parked: Vec<Value>) -> Result<Value, Problem> {
     let (ports, tables) = (&operator.ports, &*operator.ports.tables);
     let key = keys::normalized(&entry.event_type, entry.occurred_at, entry.ingest_id);
-    let stored = normalized::get(&*ports.normalized, &key).await?;
+    let (stored, damaged) = match normalized::get(&*ports.normalized, &key).await {
+        Ok(stored) => (stored, None),
+        // What else is known of the event is wanted all the more.
+        Err(normalized::Error::Unreadable { problem, .. }) => (None, Some(problem)),
+        Err(error) => return Err(error.into()),
+    };
     let lines: Vec<&Fact> =
         stored.iter().flat_map(|stored| &stored.object.lines).map(|line| &line.fact).collect();
     let mut effects = facts::effects(operator, &lines).await?;
@@ -113,10 +118,16 @@ async fn event(operator: &Operator, entry: &Entry, parked: Vec<Value>) -> Result
         "status": status, "fingerprint": entry.fingerprint,
         "raw": { "bucket": entry.raw_ref.bucket, "key": entry.raw_ref.key, "sha256": entry.sha256 },
         "index": { "status": entry.status.as_str(), "facts": entry.facts, "source": facts::coordinates(&entry.source) },
-        "normalized": stored.as_ref().map(|stored| json!({
-            "bucket": ports.normalized.bucket(), "key": key, "mapping": stored.object.head.mapping,
-            "activation": stored.object.head.activation,
-        })),
+        "normalized": match (&stored, damaged) {
+            (Some(stored), _) => json!({
+                "bucket": ports.normalized.bucket(), "key": key, "mapping": stored.object.head.mapping,
+                "activation": stored.object.head.activation,
+            }),
+            (None, Some(problem)) => {
+                json!({ "bucket": ports.normalized.bucket(), "key": key, "damaged": problem })
+            }
+            (None, None) => Value::Null,
+        },
         "facts": shown,
         "quarantine": parked,
         "divergence": divergence.collect::<Vec<_>>(),

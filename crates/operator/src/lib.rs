@@ -12,6 +12,7 @@
 //! | [`reconcile`] | the books: is every accepted event accounted for? |
 //! | [`topics`] | a topic's records, in pages |
 //! | [`vendors`], [`mappings`], [`quarantine`] | what operators change |
+//! | `guard` | who may speak to the API |
 //! | [`status`] | groups, lag, readiness |
 //! | [`console`] | the page at `/` |
 
@@ -19,6 +20,7 @@ pub mod console;
 pub mod entities;
 pub mod events;
 mod facts;
+mod guard;
 pub mod mappings;
 pub mod problem;
 pub mod quarantine;

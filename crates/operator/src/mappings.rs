@@ -6,10 +6,10 @@ use contract::{Code, EventType};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use stores::mappings::{self, Document, Error, Id, Owner, Row};
+use stores::quarantine::ACTOR;
 
 use crate::problem::Problem;
 use crate::server::Operator;
-use crate::vendors::ACTOR;
 
 /// Query of `POST /mappings`.
 #[derive(Debug, Deserialize)]

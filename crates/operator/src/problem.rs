@@ -19,6 +19,11 @@ impl Problem {
         Self { code, detail: detail.into() }
     }
 
+    /// Its code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
     /// Nothing has this name.
     pub fn not_found(what: impl std::fmt::Display) -> Self {
         Self::new(Code::NotFound, format!("there is no {what}"))
@@ -30,11 +35,19 @@ impl Problem {
     }
 }
 
+impl std::fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.detail)
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status =
             StatusCode::from_u16(self.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        if status.is_server_error() {
+        if self.code == Code::Internal {
+            tracing::error!(code = %self.code, detail = self.detail, "an operator's request met damage or a defect");
+        } else if status.is_server_error() {
             tracing::warn!(code = %self.code, detail = self.detail, "an operator's request failed");
         }
         let body = json!({
@@ -49,7 +62,9 @@ impl From<ports::tables::Error> for Problem {
     fn from(error: ports::tables::Error) -> Self {
         let code = match error {
             ports::tables::Error::Full => Code::StorageFull,
-            ports::tables::Error::Invalid(_) => Code::RequestInvalid,
+            // Rows are read and written by dvss alone: what does not fit is damage or a defect, not the
+            // caller's mistake, and stays so.
+            ports::tables::Error::Invalid(_) => return Self::new(Code::Internal, error.to_string()),
             ports::tables::Error::Condition(_) => Code::VersionConflict,
             _ => Code::Unavailable,
         };
@@ -88,5 +103,22 @@ impl From<stores::normalized::Error> for Problem {
                 Self::new(Code::ObjectCorrupt, unreadable.to_string())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ports::tables::Error;
+
+    use super::*;
+
+    #[test]
+    fn damage_is_not_the_callers_mistake() {
+        let damaged = Problem::from(Error::Invalid("no readable `count`".to_owned()));
+        assert_eq!((damaged.code(), damaged.to_string().as_str()), (Code::Internal, "no readable `count`"));
+        assert_eq!(damaged.into_response().status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let later = Problem::from(Error::Unavailable("it is away".to_owned()));
+        assert_eq!(later.code(), Code::Unavailable);
+        assert!(later.to_string().ends_with("try again"));
     }
 }

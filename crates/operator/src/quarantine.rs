@@ -1,18 +1,17 @@
 //! Records that a stage could not work on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use contract::{Code, IngestId};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use stores::audit::{self, Deed};
-use stores::quarantine::{self, Parked, Refused, Status};
+use stores::quarantine::{self, Parked, Refused, Resumed, Status};
 
 use crate::problem::Problem;
 use crate::server::Operator;
-use crate::vendors::{ACTOR, vendor_id};
+use crate::vendors::vendor_id;
 
 /// Rows that a list shows.
 const MOST: usize = 10_000;
@@ -66,9 +65,7 @@ pub async fn release(
     State(operator): State<Operator>,
     Path((stage, identity)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
-    let before = quarantine::show(&operator.ports, &stage, &identity).await?;
     let (row, _) = quarantine::release(&operator.ports, &stage, &identity).await?;
-    note(&operator, "quarantine.release", &before, &row).await?;
     Ok(Json(shown(&row)))
 }
 
@@ -78,39 +75,38 @@ pub async fn discard(
     Path((stage, identity)): Path<(String, String)>,
     Json(body): Json<Discard>,
 ) -> Result<Json<Value>, Problem> {
-    let before = quarantine::show(&operator.ports, &stage, &identity).await?;
     let row = quarantine::discard(&operator.ports, &stage, &identity, &body.reason).await?;
-    note(&operator, "quarantine.discard", &before, &row).await?;
     Ok(Json(shown(&row)))
 }
 
-/// `POST /vendors/{id}/resume`
+/// `POST /vendors/{id}/resume`: what was released, and what could not be and why.
 pub async fn resume(
     State(operator): State<Operator>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    let released = quarantine::resume(&operator.ports, &vendor_id(&id)?).await?;
-    for row in &released {
-        note(&operator, "quarantine.release", row, row).await?;
-    }
-    Ok(Json(json!({ "rows": released.iter().map(shown).collect::<Vec<_>>(), "complete": true })))
+    let Resumed { released, failed } = quarantine::resume(&operator.ports, &vendor_id(&id)?).await?;
+    let failed = failed.into_iter().map(|(row, error)| {
+        let problem = Problem::from(error);
+        tracing::warn!(stage = row.stage, identity = row.identity, %problem, "not released");
+        json!({
+            "stage": row.stage, "identity": row.identity, "code": problem.code().as_str(),
+            "message": problem.to_string(),
+        })
+    });
+    let failed: Vec<Value> = failed.collect();
+    Ok(Json(json!({
+        "rows": released.iter().map(shown).collect::<Vec<_>>(), "failed": failed, "complete": failed.is_empty(),
+    })))
 }
 
-/// How many rows are open.
+/// How many rows are open at this process' stages, from the counts that are kept of them.
 pub async fn open(operator: &Operator) -> Result<u64, Problem> {
     let mut count = 0;
-    let mut by_stage: HashMap<String, u32> =
-        operator.host.stages().into_iter().map(|stage| (stage.group, 0)).collect();
-    each(operator, None, |row| {
-        if row.status == Status::Open {
-            count += 1;
-            *by_stage.entry(row.stage).or_default() += 1;
-        }
-    })
-    .await?;
-    for (stage, depth) in by_stage {
-        metrics::gauge!(telemetry::metric::QUARANTINE_DEPTH, telemetry::label::STAGE => stage)
-            .set(f64::from(depth));
+    for stage in operator.host.stages() {
+        let depth = quarantine::depth(&*operator.ports.tables, &stage.group).await?;
+        count += depth;
+        metrics::gauge!(telemetry::metric::QUARANTINE_DEPTH, telemetry::label::STAGE => stage.group)
+            .set(f64::from(u32::try_from(depth).unwrap_or(u32::MAX)));
     }
     Ok(count)
 }
@@ -152,17 +148,6 @@ fn shown(row: &Parked) -> Value {
     let mut value = serde_json::to_value(row).unwrap_or_default();
     value["published"] = json!(row.published.as_ref().map(crate::facts::coordinates));
     value
-}
-
-async fn note(operator: &Operator, action: &str, before: &Parked, after: &Parked) -> Result<(), Problem> {
-    let deed = Deed {
-        actor: ACTOR.to_owned(),
-        action: action.to_owned(),
-        subject: format!("{} {}", before.stage, before.identity),
-        before: shown(before),
-        after: shown(after),
-    };
-    Ok(audit::append(&*operator.ports.tables, operator.ports.clock.now(), &deed).await?)
 }
 
 impl From<Refused> for Problem {

@@ -1,10 +1,12 @@
 //! Routes, and what handlers share.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::Router;
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use ports::Ports;
@@ -13,7 +15,7 @@ use stores::codec::Codec;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{console, entities, events, mappings, quarantine, reconcile, status, topics, vendors};
+use crate::{console, entities, events, guard, mappings, quarantine, reconcile, status, topics, vendors};
 
 /// A stage, as operators see it.
 #[derive(Debug, Clone, Serialize)]
@@ -58,10 +60,11 @@ impl Operator {
         Self { ports, codec, host }
     }
 
-    /// Every route.
-    pub fn router(self) -> Router {
+    /// Every route, as served at this address ([`guard`]).
+    pub fn router(self, listens: IpAddr) -> Router {
         let api = Router::new()
             .route("/vendors", get(vendors::list).post(vendors::add))
+            .route("/vendors/{id}", post(vendors::set))
             .route("/vendors/{id}/rotate", post(vendors::rotate))
             .route("/vendors/{id}/revoke", post(vendors::revoke))
             .route("/vendors/{id}/disable", post(vendors::disable))
@@ -84,7 +87,7 @@ impl Operator {
             .route("/status", get(status::status))
             .route("/openapi.json", get(openapi));
         Router::new()
-            .nest("/api/v1", api)
+            .nest("/api/v1", api.layer(from_fn_with_state(listens, guard::check)))
             .route("/", get(console::page))
             .route("/metrics", get(status::metrics))
             .route("/livez", get(status::livez))
@@ -96,7 +99,15 @@ impl Operator {
 
     /// Serves until `shutdown`, then lets running requests end.
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> std::io::Result<()> {
-        axum::serve(listener, self.router())
+        let address = listener.local_addr()?;
+        if !address.ip().is_loopback() {
+            tracing::warn!(
+                %address,
+                "the operator API has no accounts, and whoever reaches this address operates dvss: listen on \
+                 loopback, with an authenticating proxy before it"
+            );
+        }
+        axum::serve(listener, self.router(address.ip()))
             .with_graceful_shutdown(async move { shutdown.cancelled().await })
             .await
     }

@@ -12,6 +12,10 @@ use crate::server::Operator;
 
 /// Records of a page.
 const PAGE: usize = 500;
+/// About how many bytes a page has; its last record may go beyond.
+const PAGE_BYTES: usize = 4 * 1_024 * 1_024;
+/// Records of one read of the log: few, for records may be large.
+const READ: usize = 32;
 
 /// Where to read.
 #[derive(Debug, Deserialize)]
@@ -49,6 +53,15 @@ pub struct Record {
     value: Box<RawValue>,
 }
 
+impl Record {
+    /// About how many bytes it takes in an answer.
+    fn bytes(&self) -> usize {
+        let headers =
+            self.headers.iter().map(|(name, value)| name.len() + value.as_str().map_or(0, str::len));
+        self.value.get().len() + self.key.as_ref().map_or(0, String::len) + headers.sum::<usize>()
+    }
+}
+
 /// `GET /topics/{topic}/records`
 pub async fn records(
     State(operator): State<Operator>,
@@ -67,13 +80,19 @@ pub async fn records(
         Some(text) => read_offsets(text, ends.len())?,
         None => stable.clone(),
     };
-    let mut records = Vec::new();
+    let (mut records, mut bytes) = (Vec::new(), 0);
     for (index, position) in cursor.iter_mut().enumerate() {
         let partition = Partition::new(topic.as_str(), u32::try_from(index).unwrap_or(u32::MAX));
-        while *position < until[index] && records.len() < PAGE {
-            let (page, next) = log.read(&partition, *position, PAGE - records.len()).await?;
+        'partition: while *position < until[index] && records.len() < PAGE && bytes < PAGE_BYTES {
+            let (page, next) = log.read(&partition, *position, READ.min(PAGE - records.len())).await?;
             for record in page.iter().filter(|record| record.offset < until[index]) {
-                records.push(readable(&operator, record).await?);
+                let shown = readable(&operator, record).await?;
+                bytes += shown.bytes();
+                records.push(shown);
+                if bytes >= PAGE_BYTES {
+                    *position = record.offset + 1;
+                    break 'partition;
+                }
             }
             if next <= *position {
                 break;
@@ -100,13 +119,21 @@ async fn readable(operator: &Operator, record: &RawRecord) -> Result<Record, Pro
 }
 
 /// The value: public topics by their schema, others as the JSON that they are (exact, numbers as
-/// written), anything else as text.
+/// written), anything else as text. A public record that its schema cannot read is shown as
+/// `{"undecodable": "why"}`: it stays where it is, and what lies behind it is to be seen.
 async fn value(operator: &Operator, record: &RawRecord) -> Result<Box<RawValue>, Problem> {
     let internal = |error: &dyn std::fmt::Display| {
         Problem::new(Code::Internal, format!("{} cannot be read: {error}", record.coordinates()))
     };
     let text = if topics::PUBLIC.contains(&&*record.partition.topic) {
-        operator.codec.decode(&record.value).await.map_err(|error| internal(&error))?.to_string()
+        match operator.codec.decode(&record.value).await {
+            Ok(value) => value.to_string(),
+            Err(error) if error.is_transient() => {
+                let detail = format!("{} cannot be read now: {error}", record.coordinates());
+                return Err(Problem::new(Code::Unavailable, detail));
+            }
+            Err(error) => serde_json::json!({ "undecodable": error.to_string() }).to_string(),
+        }
     } else {
         match contract::Json::parse(&record.value) {
             Ok(json) => json.to_string(),

@@ -5,15 +5,13 @@ use std::num::NonZeroU32;
 use axum::Json;
 use axum::extract::{Path, State};
 use contract::{Code, VendorId};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
+use stores::quarantine::ACTOR;
 use stores::vendors::{self, Error, Key, Rate, Settings, Vendor};
 
 use crate::problem::Problem;
 use crate::server::Operator;
-
-/// Who acts, as the audit log says it. The API has no accounts: it listens on loopback.
-pub const ACTOR: &str = "operator";
 
 /// Body of `POST /vendors`.
 #[derive(Debug, Deserialize)]
@@ -29,16 +27,49 @@ pub struct Add {
 pub async fn add(State(operator): State<Operator>, Json(body): Json<Add>) -> Result<Json<Value>, Problem> {
     let id = vendor_id(&body.vendor_id)?;
     let rate = body.events_per_second.map(|rate| Rate { events_per_second: rate, burst: rate });
-    let settings = Settings {
-        platform: body.platform,
-        ordering_pointer: body.ordering_pointer,
-        rate,
-        ..Settings::default()
-    };
+    let settings = Settings { platform: body.platform, ordering_pointer: body.ordering_pointer, rate };
     let key = draw(&id);
     let vendor =
         vendors::add(&*operator.ports.tables, operator.ports.clock.now(), ACTOR, settings, &key).await?;
     Ok(Json(with_key(&vendor, &key)))
+}
+
+/// Body of `POST /vendors/{id}`. What it leaves out stays; null takes a setting away.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Set {
+    #[serde(deserialize_with = "named")]
+    platform: Option<Option<String>>,
+    #[serde(deserialize_with = "named")]
+    ordering_pointer: Option<Option<String>>,
+    #[serde(deserialize_with = "named")]
+    events_per_second: Option<Option<NonZeroU32>>,
+}
+
+/// A member that is there, be it null.
+fn named<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+/// `POST /vendors/{id}`: changes settings.
+pub async fn set(
+    State(operator): State<Operator>,
+    Path(id): Path<String>,
+    Json(body): Json<Set>,
+) -> Result<Json<Value>, Problem> {
+    let edit = |settings: &mut Settings| {
+        if let Some(platform) = &body.platform {
+            settings.platform.clone_from(platform);
+        }
+        if let Some(pointer) = &body.ordering_pointer {
+            settings.ordering_pointer.clone_from(pointer);
+        }
+        if let Some(rate) = body.events_per_second {
+            settings.rate = rate.map(|rate| Rate { events_per_second: rate, burst: rate });
+        }
+    };
+    let (tables, now) = (&*operator.ports.tables, operator.ports.clock.now());
+    Ok(Json(shown(&vendors::adjust(tables, now, ACTOR, &vendor_id(&id)?, edit).await?)))
 }
 
 /// `GET /vendors`

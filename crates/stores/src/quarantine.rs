@@ -6,7 +6,7 @@
 //! reference where the raw bucket has them, else in the row, else as an object. A row is an outbox row
 //! too; its publication's revision is the row's count.
 //!
-//! Per stage and vendor one more row counts what is open: beyond the budget a vendor's records are
+//! Per stage and vendor one more row counts what is open ([`depth`]): beyond the budget a vendor's records are
 //! parked without being tried, until an operator resumes it ([`resume`]).
 
 mod budget;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contract::canonical::Quarantined;
-use contract::{Code, Fingerprint, headers, topics};
+use contract::{Code, Fingerprint, VendorId, headers, topics};
 use ports::log::RawRecord;
 use ports::tables::{Error, Key, Write, get_one};
 use ports::{Ports, blobs};
@@ -31,8 +31,9 @@ use crate::outbox::{self, Publication, RowRef};
 use crate::tables::QUARANTINE;
 
 use budget::Budgets;
-pub use operate::{Refused, by_event, discard, list, release, resume, show};
-use row::{Kept, Step, park};
+pub use budget::depth;
+pub use operate::{ACTOR, Refused, Resumed, by_event, discard, list, release, resume, show};
+use row::{Kept, Known, Step, park, precedes_release};
 pub use row::{Parked, Status};
 use subject::{Subject, release_of, vendor_of};
 
@@ -101,7 +102,12 @@ impl Quarantine for QuarantineStore {
         let output = || vec![RowRef::new(&QUARANTINE, &key).output(&public_key(&key))];
         let known = get_one(tables, &QUARANTINE, key.clone()).await.map_err(of_tables)?;
         let before = known.as_ref().map(|item| row::read(&key, item)).transpose().map_err(of_tables)?;
-        let count = match park(before.as_ref().map(|row| (row.count, row.status)), release_of(record)) {
+        let known = before.as_ref().map(|row| Known {
+            count: row.count,
+            status: row.status,
+            old: precedes_release(row, record),
+        });
+        let count = match park(known, release_of(record)) {
             Step::Keep => return Ok(output()),
             Step::Write { count } => count,
         };
@@ -137,10 +143,8 @@ impl Quarantine for QuarantineStore {
             Err(error) => return Err(of_tables(error)),
         }
         let newly = before.is_none_or(|row| row.status != Status::Open);
-        if let Some(vendor) = subject.vendor_id.filter(|_| newly)
-            && self.budgets.opened(tables, stage, &vendor).await
-        {
-            let vendor = vendor.as_str();
+        if newly && self.budgets.opened(tables, stage, subject.vendor_id.as_ref()).await {
+            let vendor = subject.vendor_id.as_ref().map(VendorId::as_str);
             tracing::error!(stage, vendorId = vendor, "over its budget: parked untried until it is resumed");
         }
         Ok(output())

@@ -62,10 +62,6 @@ pub struct Settings {
     /// How fast it may send; without one, the gateway's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
-    /// How many of its records may be open in quarantine before the rest is parked untried; without
-    /// one, the default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quarantine_budget: Option<u32>,
 }
 
 /// How fast a vendor may send.
@@ -335,10 +331,20 @@ pub async fn configure(
     vendor: &VendorId,
     settings: &Settings,
 ) -> Result<Vendor, Error> {
-    check(settings)?;
+    adjust(tables, now, actor, vendor, |known| *known = settings.clone()).await
+}
+
+/// As [`configure`], for a change of some settings that keeps the others as they are by then.
+pub async fn adjust(
+    tables: &dyn Tables,
+    now: Timestamp,
+    actor: &str,
+    vendor: &VendorId,
+    edit: impl Fn(&mut Settings),
+) -> Result<Vendor, Error> {
     let configure = |vendor: &mut Vendor| {
-        vendor.settings = settings.clone();
-        Ok(())
+        edit(&mut vendor.settings);
+        check(&vendor.settings)
     };
     change(tables, now, actor, "vendor.configure", vendor, configure).await
 }

@@ -11,13 +11,14 @@ use embedded::{Embedded, Parts, TokioClock};
 use faults::{Call, Moment, Policy, Verdict};
 use parking_lot::Mutex;
 use ports::log::{Coordinates, Headers, Partition, RawRecord, Record};
-use ports::tables::get_one;
+use ports::tables::{Attr, Condition, Edit, Key, Write, get_one};
 use ports::{Ports, blobs};
 use runtime::{Failure, Output, Poison, Processor, Quarantine, Service};
+use stores::audit::{self, Entry};
 use stores::codec::Codec;
 use stores::outbox::{RowRef, state};
 use stores::quarantine::{
-    Options, Parked, QuarantineStore, Refused, Status, by_event, discard, list, release, resume, show,
+    Options, Parked, QuarantineStore, Refused, Status, by_event, depth, discard, list, release, resume, show,
 };
 use stores::tables::QUARANTINE;
 use tokio::time::{Instant, sleep};
@@ -223,6 +224,102 @@ async fn bytes_of_any_size_come_back() {
         assert_eq!((row.status, row.count), (Status::Open, 2));
     }
     assert_eq!(rows(&world.ports).await.len(), 2);
+    assert_eq!(depth(&*world.ports.tables, STAGE).await, Ok(2), "what is nobody's counts too");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_anew_after_its_release_is_open_again() {
+    let world = World::new();
+    let store = world.store(100);
+    let record = world.event("acme", 1, "{}").await;
+    store.park(STAGE, &record, &poison(Code::MappingMissing)).await.expect("parked");
+    let identity = id(1).to_string();
+    // A copy that is on the log before the released record is old news: the released one comes behind it.
+    let copy = async || {
+        world.produce(topics::ACCEPTED, Some("acme"), record.value.clone(), record.headers.clone()).await
+    };
+    let between = copy().await;
+    release(&world.ports, STAGE, &identity).await.expect("released");
+    for old in [&record, &between] {
+        store.park(STAGE, old, &poison(Code::MappingMissing)).await.expect("parked");
+        assert_eq!(show(&world.ports, STAGE, &identity).await.expect("a row").status, Status::Released);
+    }
+    // The released one went well, the mapping was broken, and dedup's log was replayed.
+    let replayed = copy().await;
+    assert_eq!(replayed.header(headers::RELEASE), None);
+    let outputs = store.park(STAGE, &replayed, &poison(Code::MappingFieldMissing)).await.expect("parked");
+    let row = show(&world.ports, STAGE, &identity).await.expect("a row");
+    assert_eq!((row.status, row.count, row.code.as_str()), (Status::Open, 2, "mapping-field-missing"));
+    assert_eq!(row.at, replayed.coordinates());
+    assert_eq!(world.published(&outputs[0]).await.0, 2, "and is published as a new revision");
+    assert_eq!(depth(&*world.ports.tables, STAGE).await, Ok(1));
+    let (row, at) = release(&world.ports, STAGE, &identity).await.expect("released");
+    assert_eq!((row.count, world.record(&at).await.header(headers::RELEASE)), (3, Some("2")));
+
+    discard(&world.ports, STAGE, &identity, "enough").await.expect("discarded");
+    store.park(STAGE, &copy().await, &poison(Code::MappingMissing)).await.expect("parked");
+    let row = show(&world.ports, STAGE, &identity).await.expect("a row");
+    assert_eq!(row.status, Status::Discarded, "a replay of what was discarded is settled");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_cannot_be_released_holds_up_none_behind_it() {
+    let world = World::new();
+    let store = world.store(100);
+    for number in 1..=3 {
+        let record = world.event("acme", number, &format!("{number}")).await;
+        store.park(STAGE, &record, &poison(Code::MappingMissing)).await.expect("parked");
+    }
+    // The first one's bytes are gone.
+    let key = Key::sorted(STAGE, id(1).to_string());
+    let edits = vec![Edit::Set("rawKey", Attr::S("raw/acme/gone.json".to_owned()))];
+    let write = Write::edit(&QUARANTINE, key, edits, Condition::Always);
+    world.ports.tables.write(write).await.expect("written");
+    let acme = VendorId::parse("acme").expect("a vendor");
+    let resumed = resume(&world.ports, &acme).await.expect("resumed");
+    let released: Vec<_> = resumed.released.iter().map(|row| row.identity.clone()).collect();
+    assert_eq!(released, [id(2).to_string(), id(3).to_string()]);
+    let [(row, Refused::Bytes(_))] = resumed.failed.as_slice() else { panic!("{:?}", resumed.failed) };
+    assert_eq!((row.identity.as_str(), row.status), (id(1).to_string().as_str(), Status::Open));
+    assert_eq!(show(&world.ports, STAGE, &row.identity).await.expect("a row").status, Status::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_and_its_entry_in_the_audit_are_there_together() {
+    let world = World::new();
+    let store = world.store(100);
+    for number in [1, 2] {
+        let record = world.event("acme", number, "{}").await;
+        store.park(STAGE, &record, &poison(Code::MappingMissing)).await.expect("parked");
+    }
+    // Releasing does not get as far as the record: the row is released all the same, and told of.
+    let policy = Arc::new(FailNext::default());
+    let faulty = faults::around(&world.ports, "operator", Arc::clone(&policy) as _);
+    *policy.0.lock() = Some(("append", Moment::Before));
+    release(&faulty, STAGE, &id(1).to_string()).await.expect_err("the log is away");
+    release(&world.ports, STAGE, &id(1).to_string()).await.expect("released");
+    discard(&world.ports, STAGE, &id(2).to_string(), "theirs").await.expect("discarded");
+    let day = audit::day(world.ports.clock.now());
+    let entries = audit::list(&*world.ports.tables, &day, None, 100).await.expect("entries");
+    assert_eq!(audit::verify(&entries), None);
+    let told: Vec<_> = entries
+        .iter()
+        .map(|Entry { deed, .. }| {
+            let of = |value: &serde_json::Value| format!("{} {}", value["status"], value["count"]);
+            (deed.action.as_str(), deed.subject.clone(), of(&deed.before), of(&deed.after))
+        })
+        .collect();
+    let [first, second] = [1, 2].map(|number| format!("{STAGE} {}", id(number)));
+    let [open, released] = [r#""OPEN" 1"#, r#""RELEASED" 2"#].map(str::to_owned);
+    let discarded = r#""DISCARDED" 1"#.to_owned();
+    assert_eq!(
+        told,
+        [
+            ("quarantine.release", first, open.clone(), released),
+            ("quarantine.discard", second, open, discarded)
+        ]
+    );
+    assert_eq!(entries[1].deed.after["reason"], "theirs");
 }
 
 #[tokio::test(start_paused = true)]
@@ -268,9 +365,10 @@ async fn a_budget_holds_its_vendor_and_no_other() {
     released.headers.push((headers::RELEASE.to_owned(), "1".into()));
     assert!(!store.over_budget(STAGE, &released).await.expect("known"), "what is released is tried");
 
+    assert_eq!(depth(&*world.ports.tables, STAGE).await, Ok(6));
     let before: Vec<i64> = ends(&world).await;
     let resumed = resume(&world.ports, &acme).await.expect("resumed");
-    assert_eq!(resumed.len(), 6);
+    assert_eq!((resumed.released.len(), resumed.failed.len()), (6, 0));
     let mut order = vec![];
     for (index, from) in (0..).zip(before) {
         let read = world.ports.log.read(&Partition::new(topics::ACCEPTED, index), from, 100).await;
@@ -285,7 +383,8 @@ async fn a_budget_holds_its_vendor_and_no_other() {
     assert_eq!(order, expected, "in the order in which they came");
     sleep(Duration::from_secs(1)).await;
     assert!(!store.over_budget(STAGE, &records[4]).await.expect("known"), "it goes on");
-    assert!(resume(&world.ports, &acme).await.expect("resumed").is_empty());
+    assert!(resume(&world.ports, &acme).await.expect("resumed").released.is_empty());
+    assert_eq!(depth(&*world.ports.tables, STAGE).await, Ok(0));
 }
 
 async fn ends(world: &World) -> Vec<i64> {
@@ -358,7 +457,7 @@ async fn the_partition_moves_past_what_is_parked_and_not_past_what_is_not() {
 
     *stage.mended.lock() = true;
     let acme = VendorId::parse("acme").expect("a vendor");
-    assert_eq!(resume(&world.ports, &acme).await.expect("resumed").len(), 4);
+    assert_eq!(resume(&world.ports, &acme).await.expect("resumed").released.len(), 4);
     until_lag_is_0(&world).await;
     let handled = stage.handled.lock().split_off(4);
     assert_eq!(handled, ["bad 0", "bad 1", "bad 2", "bad 3"]);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::print;
-use crate::cli::{Quarantine, QuarantineRow};
+use crate::cli::{Quarantine, QuarantineRow, exit};
 use crate::client::{Client, segment};
 
 pub async fn run(client: &Client, command: Quarantine, json: bool) -> anyhow::Result<u8> {
@@ -20,7 +20,15 @@ pub async fn run(client: &Client, command: Quarantine, json: bool) -> anyhow::Re
             client.post(&format!("{}/discard", path(&row)), &json!({ "reason": reason })).await?
         }
         Quarantine::Resume { vendor } => {
-            client.post(&format!("/vendors/{}/resume", segment(&vendor)), &json!({})).await?
+            let answer = client.post(&format!("/vendors/{}/resume", segment(&vendor)), &json!({})).await?;
+            let printed = print::document(&answer, json, print::quarantine)?;
+            let failed = answer["failed"].as_array().map_or(&[][..], Vec::as_slice);
+            for row in failed {
+                let [stage, identity, code, message] =
+                    ["stage", "identity", "code", "message"].map(|name| print::cell(&row[name]));
+                eprintln!("not released: {stage} {identity}: {message} ({code})");
+            }
+            return Ok(if failed.is_empty() { printed } else { exit::FAILURE });
         }
     };
     print::document(&answer, json, print::quarantine)

@@ -1,6 +1,6 @@
 //! `dvss vendors …`
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::print;
 use crate::cli::Vendors;
@@ -16,6 +16,16 @@ pub async fn run(client: &Client, command: Vendors, json: bool) -> anyhow::Resul
                 "vendorId": id, "platform": platform, "orderingPointer": ordering_pointer, "eventsPerSecond": rate,
             });
             client.post("/vendors", &body).await?
+        }
+        Vendors::Set { id, platform, ordering_pointer, rate } => {
+            let mut body = Map::new();
+            let mut put =
+                |name: &str, value: Option<Value>| body.extend(value.map(|value| (name.to_owned(), value)));
+            let text = |text: String| if text.is_empty() { Value::Null } else { Value::String(text) };
+            put("platform", platform.map(text));
+            put("orderingPointer", ordering_pointer.map(text));
+            put("eventsPerSecond", rate.map(|rate| if rate == 0 { Value::Null } else { rate.into() }));
+            client.post(&format!("/vendors/{}", segment(&id)), &Value::Object(body)).await?
         }
         Vendors::List => client.get("/vendors", &[]).await?,
         Vendors::Rotate { id } => act(id, "rotate").await?,

@@ -1,15 +1,21 @@
 //! What operators do with parked records.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use contract::{Code, IngestId, VendorId};
 use ports::Ports;
-use ports::log::{Coordinates, Offset, Partition};
+use ports::log::Coordinates;
 use ports::tables::{Attr, Cursor, Edit, Error, Key, Query, Row, Write, get_one};
 
+use crate::audit::{self, Deed};
 use crate::tables::{BY_EVENT, QUARANTINE};
 
 use super::budget;
-use super::row::{self, Parked, Status};
+use super::row::{self, Parked, Status, place};
+
+/// Who operates, as the audit says it: the operator API has no accounts.
+pub const ACTOR: &str = "operator";
 
 /// Attempts at a row that others change too.
 const ATTEMPTS: u32 = 8;
@@ -82,7 +88,8 @@ pub async fn show(ports: &Ports, stage: &str, identity: &str) -> Result<Parked, 
 ///
 /// The row is released first and then the record produced, so that it cannot fail again before its row
 /// knows. A crash between the two is mended by releasing once more; releasing what was produced changes
-/// nothing. Returns the row, and where the record is now.
+/// nothing. The row is released in one transaction with its entry in the audit. Returns the row, and
+/// where the record is now.
 pub async fn release(ports: &Ports, stage: &str, identity: &str) -> Result<(Parked, Coordinates), Refused> {
     for _ in 0..ATTEMPTS {
         let (row, parked) = find(ports, stage, identity).await?;
@@ -91,11 +98,13 @@ pub async fn release(ports: &Ports, stage: &str, identity: &str) -> Result<(Park
             Status::Open => {
                 // Without its bytes a record is not released.
                 bytes(ports, &row, &parked).await?;
+                let count = parked.count.saturating_add(1);
+                let after = Parked { status: Status::Released, count, ..parked.clone() };
                 let edits = vec![
                     Edit::Set("status", Attr::S(Status::Released.as_str().to_owned())),
-                    Edit::Set("count", Attr::N(i64::from(parked.count) + 1)),
+                    Edit::Set("count", Attr::N(i64::from(count))),
                 ];
-                close(ports, &row, &parked, edits).await?;
+                close(ports, "quarantine.release", &row, &parked, &after, edits).await?;
             }
             Status::Released => {
                 if let Some(at) = row.item.get(row::PRODUCED).and_then(Attr::as_str).and_then(place) {
@@ -117,31 +126,56 @@ pub async fn release(ports: &Ports, stage: &str, identity: &str) -> Result<(Park
     Err(Refused::Tables(Error::Conflict))
 }
 
-/// Decides that a record will never be worked on.
+/// Decides that a record will never be worked on, in one transaction with the audit's entry. A replay
+/// of it stays discarded too.
 pub async fn discard(ports: &Ports, stage: &str, identity: &str, reason: &str) -> Result<Parked, Refused> {
     for _ in 0..ATTEMPTS {
         let (row, parked) = find(ports, stage, identity).await?;
         if parked.status == Status::Discarded {
             return Ok(parked);
         }
+        let reason = reason.to_owned();
+        let after = Parked { status: Status::Discarded, reason: Some(reason.clone()), ..parked.clone() };
         let edits = vec![
             Edit::Set("status", Attr::S(Status::Discarded.as_str().to_owned())),
-            Edit::Set("reason", Attr::S(reason.to_owned())),
+            Edit::Set("reason", Attr::S(reason)),
         ];
-        close(ports, &row, &parked, edits).await?;
+        close(ports, "quarantine.discard", &row, &parked, &after, edits).await?;
     }
     Err(Refused::Tables(Error::Conflict))
 }
 
+/// What [`resume`] did.
+#[derive(Debug, Default)]
+pub struct Resumed {
+    /// What was released, in order.
+    pub released: Vec<Parked>,
+    /// What was not, and why; it stays as it is.
+    pub failed: Vec<(Parked, Refused)>,
+}
+
 /// Releases everything of a vendor that is open, in the order of the records, and then what was parked
-/// untried meanwhile. Returns what was released.
+/// untried meanwhile. A row that cannot be released holds up none behind it.
 ///
 /// With the first rows the vendor is within its budget again, and new records of it are tried while
 /// older ones are still taken up: facts fold to the same state in any order.
-pub async fn resume(ports: &Ports, vendor: &VendorId) -> Result<Vec<Parked>, Refused> {
-    let mut released = Vec::new();
+///
+/// # Errors
+/// Only where the list of what is open cannot be read; what failed of a row is in [`Resumed::failed`].
+pub async fn resume(ports: &Ports, vendor: &VendorId) -> Result<Resumed, Error> {
+    let mut resumed = Resumed::default();
+    let mut failed = HashSet::new();
     for look in 0..LOOKS {
-        let mut open = open_of(ports, vendor).await?;
+        let mut open = match open_of(ports, vendor).await {
+            Ok(open) => open,
+            Err(error) if look == 0 => return Err(error),
+            // What was released is told all the same; the rest waits for the next resume.
+            Err(error) => {
+                tracing::warn!(vendorId = vendor.as_str(), %error, "what was parked meanwhile cannot be listed");
+                break;
+            }
+        };
+        open.retain(|row| !failed.contains(&(row.stage.clone(), row.identity.clone())));
         if look > 0 {
             // What failed again waits for a person; it was tried.
             open.retain(|row| row.code == Code::OverBudget.as_str());
@@ -153,10 +187,16 @@ pub async fn resume(ports: &Ports, vendor: &VendorId) -> Result<Vec<Parked>, Ref
             (row.stage.clone(), place(&row.at).map(|at| (at.partition, at.offset)))
         });
         for row in open {
-            released.push(release(ports, &row.stage, &row.identity).await?.0);
+            match release(ports, &row.stage, &row.identity).await {
+                Ok((row, _)) => resumed.released.push(row),
+                Err(error) => {
+                    failed.insert((row.stage.clone(), row.identity.clone()));
+                    resumed.failed.push((row, error));
+                }
+            }
         }
     }
-    Ok(released)
+    Ok(resumed)
 }
 
 async fn open_of(ports: &Ports, vendor: &VendorId) -> Result<Vec<Parked>, Error> {
@@ -172,17 +212,31 @@ async fn open_of(ports: &Ports, vendor: &VendorId) -> Result<Vec<Parked>, Error>
     }
 }
 
-/// An open row is closed, and counts against the budget no more. Where the row has changed meanwhile
-/// nothing happens: look again.
-async fn close(ports: &Ports, row: &Row, parked: &Parked, edits: Vec<Edit>) -> Result<(), Error> {
+/// A row goes from `parked` to `after`, together with the audit's entry; an open one counts against the
+/// budget no more. Where the row has changed meanwhile nothing happens: look again.
+async fn close(
+    ports: &Ports,
+    action: &str,
+    row: &Row,
+    parked: &Parked,
+    after: &Parked,
+    edits: Vec<Edit>,
+) -> Result<(), Error> {
     let write = Write::edit(&QUARANTINE, row.key.clone(), edits, row::unchanged(Some(parked)));
-    match ports.tables.write(write).await {
+    let deed = Deed {
+        actor: ACTOR.to_owned(),
+        action: action.to_owned(),
+        subject: format!("{} {}", parked.stage, parked.identity),
+        before: serde_json::to_value(parked).unwrap_or_default(),
+        after: serde_json::to_value(after).unwrap_or_default(),
+    };
+    match audit::commit(&*ports.tables, ports.clock.now(), &deed, vec![write]).await {
         Ok(()) => {}
         Err(Error::Condition(_) | Error::Conflict) => return Ok(()),
         Err(error) => return Err(error),
     }
-    if let Some(vendor) = parked.vendor_id.as_ref().filter(|_| parked.status == Status::Open) {
-        budget::closed(&*ports.tables, &parked.stage, vendor).await;
+    if parked.status == Status::Open {
+        budget::closed(&*ports.tables, &parked.stage, parked.vendor_id.as_ref()).await;
     }
     Ok(())
 }
@@ -207,24 +261,4 @@ async fn bytes(ports: &Ports, row: &Row, parked: &Parked) -> Result<Bytes, Refus
     let key = object.or(parked.raw_ref.as_ref().map(|raw| raw.key.as_str()));
     let key = key.ok_or(Refused::Bytes(ports::blobs::Error::NotFound))?;
     Ok(ports.raw.get(key).await?.bytes)
-}
-
-/// Reads `topic/partition/offset`.
-fn place(text: &str) -> Option<Coordinates> {
-    let (partition, offset) = text.rsplit_once('/')?;
-    let (topic, index) = partition.rsplit_once('/')?;
-    let offset: Offset = offset.parse().ok()?;
-    Some(Coordinates { partition: Partition::new(topic, index.parse().ok()?), offset })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_read_back() {
-        let at = place("dvss.raw/3/12").expect("a place");
-        assert_eq!((at.partition.to_string().as_str(), at.offset), ("dvss.raw/3", 12));
-        assert!(place("dvss.raw").is_none() && place("dvss.raw/x/1").is_none());
-    }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use contract::canonical::{Quarantined, RawRef};
 use contract::{IngestId, Timestamp, VendorId, headers};
-use ports::log::{Coordinates, RawRecord, Record};
+use ports::log::{Coordinates, Offset, Partition, RawRecord, Record};
 use ports::tables::{Attr, Condition, Error, Item, Key, Row};
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +69,8 @@ pub struct Parked {
     pub at: String,
     /// When it was last parked.
     pub parked_at: String,
+    /// Where a released record was produced to, once it was: `topic/partition/offset`.
+    pub produced: Option<String>,
     /// Why it was discarded.
     pub reason: Option<String>,
     /// Where the row was published, once it was.
@@ -88,18 +90,56 @@ pub enum Step {
     },
 }
 
-/// Parks a record that was released `release` times, where the row is as given (count, status).
+/// What is known of a row when a record fails that it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// Its count.
+    pub count: u32,
+    /// Its status.
+    pub status: Status,
+    /// Whether the failing record is one from before the release ([`precedes_release`]).
+    pub old: bool,
+}
+
+/// Parks a record that was released `release` times, where the row is as given.
 ///
 /// An open row of count n was parked n times and its record carries release n - 1. Releasing makes it
-/// n + 1, released, and the re-produced record carries n; failing again reopens the row at n + 1.
-pub fn park(row: Option<(u32, Status)>, release: u32) -> Step {
+/// n + 1, released, and the re-produced record carries n; failing again reopens the row at n + 1. So does
+/// any other record of the same identity that was produced after the release, as a replay upstream
+/// produces them: what was released may have succeeded, and nothing else says that this one did not. A
+/// discarded row stays so, whatever comes: a person decided that the record is never worked on, and
+/// that settles its replays too.
+pub fn park(row: Option<Known>, release: u32) -> Step {
     let count = release.saturating_add(1);
     match row {
         None => Step::Write { count },
-        Some((known, Status::Released)) if count >= known => Step::Write { count },
-        Some((known, Status::Open)) if count > known => Step::Write { count },
+        Some(Known { count: known, status: Status::Released, old }) if count >= known || !old => {
+            Step::Write { count: count.max(known) }
+        }
+        Some(Known { count: known, status: Status::Open, .. }) if count > known => Step::Write { count },
         Some(_) => Step::Keep,
     }
+}
+
+/// Whether a record was there before its row was released, as far as coordinates tell: it lies at or
+/// before the released record, which is thus still to come or comes again with it, or at or before the
+/// place where it was parked from. Where they do not tell, it is new: reopened too often, a row is
+/// released once more; too seldom, its record is lost.
+pub fn precedes_release(row: &Parked, record: &RawRecord) -> bool {
+    let places = [Some(&row.at), row.produced.as_ref()];
+    places
+        .into_iter()
+        .flatten()
+        .filter_map(|text| place(text))
+        .any(|place| record.partition == place.partition && record.offset <= place.offset)
+}
+
+/// Reads `topic/partition/offset`.
+pub fn place(text: &str) -> Option<Coordinates> {
+    let (partition, offset) = text.rsplit_once('/')?;
+    let (topic, index) = partition.rsplit_once('/')?;
+    let offset: Offset = offset.parse().ok()?;
+    Some(Coordinates { partition: Partition::new(topic, index.parse().ok()?), offset })
 }
 
 /// The row is still as it was read.
@@ -227,6 +267,7 @@ pub fn read(key: &Key, item: &Item) -> Result<Parked, Error> {
         raw_ref: text("rawBucket").zip(text("rawKey")).map(|(bucket, key)| RawRef { bucket, key }),
         at: required("at")?,
         parked_at: required("parkedAt")?,
+        produced: text(PRODUCED),
         reason: text("reason"),
         published: outbox::state(item).and_then(|state| state.coordinates),
     })
@@ -254,22 +295,84 @@ mod tests {
     #[test]
     fn nothing_is_parked_twice_and_forgotten() {
         use Status::{Discarded, Open, Released};
+        let row = |count, status, old| Some(Known { count, status, old });
         for (row, release, step) in [
             (None, 0, Step::Write { count: 1 }),
             // The same delivery again.
-            (Some((1, Open)), 0, Step::Keep),
+            (row(1, Open, true), 0, Step::Keep),
             // Released, failed again.
-            (Some((2, Released)), 1, Step::Write { count: 2 }),
+            (row(2, Released, true), 1, Step::Write { count: 2 }),
+            (row(2, Released, false), 1, Step::Write { count: 2 }),
             // Released, and the first delivery comes once more.
-            (Some((2, Released)), 0, Step::Keep),
-            (Some((2, Open)), 1, Step::Keep),
-            (Some((2, Open)), 0, Step::Keep),
-            (Some((3, Released)), 2, Step::Write { count: 3 }),
-            (Some((1, Discarded)), 0, Step::Keep),
+            (row(2, Released, true), 0, Step::Keep),
+            // Released, and a replay upstream produced the record anew.
+            (row(2, Released, false), 0, Step::Write { count: 2 }),
+            (row(4, Released, false), 1, Step::Write { count: 4 }),
+            (row(2, Open, true), 1, Step::Keep),
+            (row(2, Open, false), 1, Step::Keep),
+            (row(2, Open, false), 0, Step::Keep),
+            (row(3, Released, true), 2, Step::Write { count: 3 }),
+            (row(1, Discarded, true), 0, Step::Keep),
+            (row(1, Discarded, false), 0, Step::Keep),
             // A row that was lost does not lose the record.
             (None, 4, Step::Write { count: 5 }),
         ] {
             assert_eq!(park(row, release), step, "{row:?} at release {release}");
         }
+    }
+
+    #[test]
+    fn which_records_were_there_before_a_release() {
+        let row = |produced: Option<&str>| Parked {
+            stage: "dvss.normalize".to_owned(),
+            identity: "i".to_owned(),
+            status: Status::Released,
+            count: 2,
+            code: String::new(),
+            pointer: None,
+            message: String::new(),
+            vendor_id: None,
+            ingest_id: None,
+            raw_ref: None,
+            at: "t/1/10".to_owned(),
+            parked_at: String::new(),
+            produced: produced.map(str::to_owned),
+            reason: None,
+            published: None,
+        };
+        for (produced, topic, index, offset, old) in [
+            (Some("t/1/20"), "t", 1, 10, true),
+            (Some("t/1/20"), "t", 1, 15, true),
+            (Some("t/1/20"), "t", 1, 20, true),
+            (Some("t/1/20"), "t", 1, 21, false),
+            (Some("t/1/20"), "t", 0, 3, false),
+            (Some("t/1/20"), "u", 1, 3, false),
+            (Some("t/0/20"), "t", 1, 10, true),
+            (Some("t/0/20"), "t", 1, 11, false),
+            // Not produced yet: only what was parked is surely old.
+            (None, "t", 1, 10, true),
+            (None, "t", 1, 11, false),
+        ] {
+            let record = RawRecord {
+                partition: Partition::new(topic, index),
+                offset,
+                timestamp: 0,
+                key: None,
+                value: Bytes::new(),
+                headers: vec![],
+            };
+            assert_eq!(
+                precedes_release(&row(produced), &record),
+                old,
+                "{produced:?} {topic}/{index}/{offset}"
+            );
+        }
+    }
+
+    #[test]
+    fn places_read_back() {
+        let at = place("dvss.raw/3/12").expect("a place");
+        assert_eq!((at.partition.to_string().as_str(), at.offset), ("dvss.raw/3", 12));
+        assert!(place("dvss.raw").is_none() && place("dvss.raw/x/1").is_none());
     }
 }
