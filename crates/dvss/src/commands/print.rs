@@ -247,6 +247,9 @@ pub fn reconcile(answer: &Value) -> String {
         text +=
             &format!("\n{orphans} raw object(s) without a record; `dvss reconcile --repair` produces them\n");
     }
+    for key in answer["damaged"].as_array().into_iter().flatten() {
+        text += &format!("\nThe normalized object {} is damaged\n", cell(key));
+    }
     let verdict = if answer["balanced"] == Value::Bool(true) { "balanced" } else { "NOT BALANCED" };
     text + &format!("\nThe books are {verdict}.\n")
 }

@@ -4,7 +4,7 @@
 //! unread, upstream before downstream, then rows and receipts. A record that moves meanwhile was
 //! either still unread where it came from, or has arrived where it is looked for next.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use contract::{Fingerprint, IngestId, VendorId};
 use serde::Serialize;
@@ -41,7 +41,8 @@ pub struct Evidence {
     /// It was normalized, and every fact of its object has coordinates or an uncopied receipt at the
     /// object's revision. No facts count as published.
     pub published: bool,
-    /// It, or one of its facts, is in quarantine, open or discarded.
+    /// It, or one of its facts, is in quarantine, open or discarded: it, and not another event with its
+    /// ingest id.
     pub quarantined: bool,
     /// It, one of its facts, or a reference to one of their rows lies at or past a committed offset.
     pub unread: bool,
@@ -86,6 +87,22 @@ pub fn classify(record: &Accepted, evidence: &Evidence) -> Class {
         Evidence { quarantined: true, .. } => Class::Quarantined,
         _ => lost_or_moving,
     }
+}
+
+/// Which of the events with one ingest id: `None` for the one that has the id, the fingerprint for a
+/// flagged newcomer with the same date.
+pub type Who = (IngestId, Option<Fingerprint>);
+
+/// Which event a record is of.
+pub fn who(record: &Accepted) -> Who {
+    (record.ingest_id, record.conflict_with.map(|_| record.fingerprint))
+}
+
+/// Which event a row in quarantine is of; its identity is `<ingestId>#<fingerprint>` for a flagged
+/// newcomer, and for facts `<ingestId>#<line>#<leg>#<revision>`.
+pub fn parked(identity: &str, ingest_id: IngestId) -> Who {
+    let flagged = identity.split_once('#').and_then(|(_, rest)| Fingerprint::parse(rest));
+    (ingest_id, flagged)
 }
 
 /// One vendor's books.
@@ -148,13 +165,16 @@ impl Account {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// Nothing missing, no repeats.
+    /// Nothing missing, no repeats, nothing damaged.
     pub balanced: bool,
     /// The books, by vendor.
     pub vendors: Vec<Account>,
     /// Raw objects with neither record nor row: their vendors never got a 2xx.
     pub orphans: Vec<String>,
-    /// What `--repair` did, one line each.
+    /// Keys of normalized objects that are not what normalize wrote. Their events count as not
+    /// published, whatever is on the public topics.
+    pub damaged: Vec<String>,
+    /// What `--repair` did, and what it could not do, one line each.
     pub repaired: Vec<String>,
 }
 
@@ -163,15 +183,26 @@ pub struct Report {
 pub struct Books {
     accounts: BTreeMap<VendorId, Account>,
     duplicates: Vec<(VendorId, IngestId, IngestId)>,
+    /// Missing events that are nobody's newcomers, for others may be duplicates of them.
+    lost: HashSet<IngestId>,
+    damaged: BTreeSet<String>,
 }
 
 impl Books {
     /// Enters one record.
-    pub fn enter(&mut self, vendor: &VendorId, id: IngestId, class: Class) {
+    pub fn enter(&mut self, record: &Accepted, class: Class) {
+        let (vendor, id) = (&record.vendor_id, record.ingest_id);
         match class {
-            Class::Duplicate(winner) => self.duplicates.push((vendor.clone(), id, winner)),
-            class => self.account(vendor).enter(id, class),
+            Class::Duplicate(winner) => return self.duplicates.push((vendor.clone(), id, winner)),
+            Class::Missing if record.conflict_with.is_none() => drop(self.lost.insert(id)),
+            _ => {}
         }
+        self.account(vendor).enter(id, class);
+    }
+
+    /// Enters an object that is not what normalize wrote.
+    pub fn damaged(&mut self, key: String) {
+        self.damaged.insert(key);
     }
 
     /// Enters what a vendor's public topics hold.
@@ -183,15 +214,16 @@ impl Books {
     /// Closes the books. A duplicate of a missing winner is missing too: its vendor was told that the
     /// event is taken, and it is not.
     pub fn close(mut self, orphans: Vec<String>) -> Report {
-        let lost: HashSet<IngestId> =
-            self.accounts.values().flat_map(|account| account.missing.clone()).collect();
+        let lost = std::mem::take(&mut self.lost);
         for (vendor, id, winner) in std::mem::take(&mut self.duplicates) {
             let class = if lost.contains(&winner) { Class::Missing } else { Class::Duplicate(winner) };
             self.account(&vendor).enter(id, class);
         }
         let vendors: Vec<Account> = self.accounts.into_values().collect();
-        let balanced = vendors.iter().all(|account| account.missing.is_empty() && account.repeats == 0);
-        Report { balanced, vendors, orphans, repaired: Vec::new() }
+        let damaged: Vec<String> = self.damaged.into_iter().collect();
+        let good = |account: &Account| account.missing.is_empty() && account.repeats == 0;
+        let balanced = damaged.is_empty() && vendors.iter().all(good);
+        Report { balanced, vendors, orphans, damaged, repaired: Vec::new() }
     }
 
     fn account(&mut self, vendor: &VendorId) -> &mut Account {
@@ -257,16 +289,37 @@ mod tests {
     #[test]
     fn a_duplicate_is_only_as_good_as_its_winner() {
         let vendor = VendorId::parse("acme").expect("id");
-        let with = |winner| {
+        let with = |winner, flagged| {
             let mut books = Books::default();
-            books.enter(&vendor, id("e1"), Class::Duplicate(id("e0")));
-            books.enter(&vendor, id("e0"), winner);
+            books.enter(&record(None), Class::Duplicate(id("e0")));
+            books.enter(&Accepted { ingest_id: id("e0"), ..record(flagged) }, winner);
             books.close(vec![])
         };
-        assert!(with(Class::Published).balanced);
-        assert_eq!(with(Class::Missing).vendors[0].missing, [id("e0"), id("e1")]);
+        assert!(with(Class::Published, None).balanced);
+        assert_eq!(with(Class::Missing, None).vendors[0].missing, [id("e0"), id("e1")]);
+        // A newcomer with the winner's date is not the winner.
+        assert_eq!(with(Class::Missing, Some(id("e0"))).vendors[0].missing, [id("e0")]);
         let mut books = Books::default();
         books.public(&vendor, 3, 1);
         assert!(!books.close(vec![]).balanced);
+        let mut books = Books::default();
+        books.damaged("normalized/x".to_owned());
+        let report = books.close(vec![]);
+        assert_eq!((report.balanced, report.damaged), (false, vec!["normalized/x".to_owned()]));
+    }
+
+    #[test]
+    fn one_event_does_not_stand_for_another_with_its_ingest_id() {
+        let (own, id) = (record(None), id("e1"));
+        let (newcomer, print) = (record(Some(id)), own.fingerprint);
+        for (identity, row_is_of) in [
+            (id.to_string(), &own),
+            (format!("{id}#0#0#1"), &own),
+            ("dvss.normalized/3/9".to_owned(), &own),
+            (format!("{id}#{print}"), &newcomer),
+        ] {
+            assert_eq!(parked(&identity, id), who(row_is_of), "{identity}");
+        }
+        assert_ne!(who(&own), who(&newcomer));
     }
 }

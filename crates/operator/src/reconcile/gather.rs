@@ -11,12 +11,12 @@ use stores::effects::{self, Effect};
 use stores::ingest::{self, Patience, Status};
 use stores::outbox::RowRef;
 use stores::tables::EFFECTS;
-use stores::{normalized, records};
+use stores::{normalized, quarantine, records};
 
-use super::decide::{Accepted, Books, Claimed, Class, Evidence, Report, classify};
+use super::decide::{Accepted, Books, Claimed, Class, Evidence, Report, Who, classify, parked, who};
+use crate::facts;
 use crate::problem::Problem;
 use crate::server::Operator;
-use crate::{facts, quarantine};
 
 /// Records of one read.
 const PAGE: usize = 500;
@@ -46,8 +46,11 @@ pub async fn report(operator: &Operator) -> Result<Found, Problem> {
         for record in page {
             let Some(event) = seen.first_time(&record) else { continue };
             match snapshot.classify(operator, &event, &record).await? {
-                Class::Missing => suspects.push((event, record)),
-                class => books.enter(&event.draft.vendor_id, event.draft.ingest_id, class),
+                (Class::Missing, _) => suspects.push((event, record)),
+                (class, damaged) => {
+                    books.enter(&accepted(&event), class);
+                    damaged.into_iter().for_each(|key| books.damaged(key));
+                }
             }
         }
     }
@@ -56,8 +59,9 @@ pub async fn report(operator: &Operator) -> Result<Found, Problem> {
     if !suspects.is_empty() {
         let snapshot = Snapshot::take(operator).await?;
         for (event, record) in suspects {
-            let class = snapshot.classify(operator, &event, &record).await?;
-            books.enter(&event.draft.vendor_id, event.draft.ingest_id, class);
+            let (class, damaged) = snapshot.classify(operator, &event, &record).await?;
+            books.enter(&accepted(&event), class);
+            damaged.into_iter().for_each(|key| books.damaged(key));
             if class == Class::Missing {
                 missing.push(record);
             }
@@ -73,7 +77,7 @@ pub async fn report(operator: &Operator) -> Result<Found, Problem> {
 /// Which accepted records were met already: a record may be produced more than once.
 #[derive(Default)]
 struct Seen {
-    records: HashSet<(IngestId, Option<Fingerprint>)>,
+    records: HashSet<Who>,
 }
 
 impl Seen {
@@ -81,9 +85,7 @@ impl Seen {
     fn first_time(&mut self, record: &RawRecord) -> Option<Event> {
         // A record without an event's headers is not one of the gateway's: dedup parks it.
         let event = records::event(record).ok()?;
-        // A newcomer may have its winner's ingest id; what tells them apart is what they say.
-        let flagged = event.conflict_with.map(|_| event.draft.fingerprint);
-        self.records.insert((event.draft.ingest_id, flagged)).then_some(event)
+        self.records.insert(who(&accepted(&event))).then_some(event)
     }
 }
 
@@ -96,7 +98,7 @@ struct Snapshot {
     /// Published, not yet copied into the rows.
     receipts: HashSet<(RowRef, u32)>,
     /// Events with an open or discarded row.
-    quarantined: HashSet<IngestId>,
+    quarantined: HashSet<Who>,
 }
 
 impl Snapshot {
@@ -117,23 +119,19 @@ impl Snapshot {
             }
         }
         let receipts = receipts(operator).await?;
-        let quarantined = quarantine::parked_events(operator).await?;
+        let quarantined = quarantined(operator).await?;
         Ok(Self { raw, unread, receipts, quarantined })
     }
 
+    /// What became of the record, and the key of its object where that is damaged.
     async fn classify(
         &self,
         operator: &Operator,
         event: &Event,
         record: &RawRecord,
-    ) -> Result<Class, Problem> {
+    ) -> Result<(Class, Option<String>), Problem> {
         let draft = &event.draft;
-        let accepted = Accepted {
-            vendor_id: draft.vendor_id.clone(),
-            ingest_id: draft.ingest_id,
-            fingerprint: draft.fingerprint,
-            conflict_with: event.conflict_with,
-        };
+        let accepted = accepted(event);
         let tables = &*operator.ports.tables;
         let entry = ingest::lookup(tables, &draft.vendor_id, &draft.external_event_id).await?;
         let own = entry.as_ref().filter(|entry| {
@@ -145,9 +143,14 @@ impl Snapshot {
             Some(_) => false,
             None => is_newcomer(operator, event).await?,
         };
-        let published = match own {
-            Some(entry) if entry.status == Status::Normalized => self.published(operator, event).await?,
-            _ => false,
+        let (published, damaged) = match own {
+            Some(entry) if entry.status == Status::Normalized => {
+                match self.published(operator, event).await? {
+                    Ok(published) => (published, None),
+                    Err(Damaged(key)) => (false, Some(key)),
+                }
+            }
+            _ => (false, None),
         };
         let index = usize::try_from(record.partition.index).unwrap_or(usize::MAX);
         let raw_unread = self.raw.get(index).is_some_and(|committed| record.offset >= *committed);
@@ -156,23 +159,32 @@ impl Snapshot {
                 .map(|entry| Claimed { ingest_id: entry.ingest_id, fingerprint: entry.fingerprint }),
             newcomer,
             published,
-            quarantined: self.quarantined.contains(&draft.ingest_id),
+            quarantined: self.quarantined.contains(&who(&accepted)),
             unread: raw_unread || self.unread.contains(&draft.ingest_id),
         };
-        Ok(classify(&accepted, &evidence))
+        Ok((classify(&accepted, &evidence), damaged))
     }
 
     /// Whether every fact of the event's object has coordinates, or an uncopied receipt, at the
     /// object's revision or a later one.
-    async fn published(&self, operator: &Operator, event: &Event) -> Result<bool, Problem> {
+    async fn published(&self, operator: &Operator, event: &Event) -> Result<Result<bool, Damaged>, Problem> {
         let draft = &event.draft;
         let key = keys::normalized(&draft.event_type, draft.occurred_at, draft.ingest_id);
-        let Some(stored) = normalized::get(&*operator.ports.normalized, &key).await? else {
-            return Ok(false);
+        let stored = match normalized::get(&*operator.ports.normalized, &key).await {
+            Ok(Some(stored)) => stored,
+            Ok(None) => return Ok(Ok(false)),
+            // One bad object is one event's matter, not every vendor's.
+            Err(normalized::Error::Unreadable { key, problem }) => {
+                tracing::error!(key, problem, "a normalized object is damaged");
+                return Ok(Err(Damaged(key)));
+            }
+            Err(error) => return Err(error.into()),
         };
         let lines: Vec<&Fact> = stored.object.lines.iter().map(|line| &line.fact).collect();
         let rows = facts::effects(operator, &lines).await?;
-        Ok(lines.iter().zip(&rows).all(|(fact, row)| row.as_ref().is_some_and(|row| self.is_out(fact, row))))
+        let is_out =
+            |(fact, row): (&&Fact, &Option<Effect>)| row.as_ref().is_some_and(|row| self.is_out(fact, row));
+        Ok(Ok(lines.iter().zip(&rows).all(is_out)))
     }
 
     fn is_out(&self, fact: &Fact, effect: &Effect) -> bool {
@@ -185,15 +197,42 @@ impl Snapshot {
     }
 }
 
+/// The key of an object that is not what normalize wrote.
+struct Damaged(String);
+
+fn accepted(event: &Event) -> Accepted {
+    let draft = &event.draft;
+    Accepted {
+        vendor_id: draft.vendor_id.clone(),
+        ingest_id: draft.ingest_id,
+        fingerprint: draft.fingerprint,
+        conflict_with: event.conflict_with,
+    }
+}
+
+/// Events that are parked somewhere, open or discarded.
+async fn quarantined(operator: &Operator) -> Result<HashSet<Who>, Problem> {
+    let (mut events, mut after) = (HashSet::new(), None);
+    loop {
+        let (page, next) = quarantine::list(&operator.ports, None, after).await?;
+        let waiting = page.iter().filter(|row| row.status != quarantine::Status::Released);
+        events.extend(waiting.filter_map(|row| row.ingest_id.map(|id| parked(&row.identity, id))));
+        after = next;
+        if after.is_none() {
+            return Ok(events);
+        }
+    }
+}
+
 async fn is_newcomer(operator: &Operator, event: &Event) -> Result<bool, Problem> {
     let (tables, draft) = (&*operator.ports.tables, &event.draft);
     let (vendor, external) = (&draft.vendor_id, &draft.external_event_id);
-    let aliases = ingest::repeats(tables, vendor, external).await?;
-    if event.conflict_with.is_none() && aliases.iter().any(|alias| alias.ingest_id == draft.ingest_id) {
+    if event.conflict_with.is_none()
+        && ingest::alias_of(tables, vendor, external, draft.ingest_id).await?.is_some()
+    {
         return Ok(true);
     }
-    let conflicts = ingest::conflicts(tables, vendor, external).await?;
-    Ok(conflicts.iter().any(|conflict| conflict.fingerprint == draft.fingerprint))
+    Ok(ingest::conflict_of(tables, vendor, external, draft.fingerprint).await?.is_some())
 }
 
 /// The event that a record of an internal topic belongs to.

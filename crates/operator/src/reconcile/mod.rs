@@ -15,12 +15,22 @@ use decide::Report;
 
 /// `GET /reconcile`
 pub async fn report(State(operator): State<Operator>) -> Result<Json<Report>, Problem> {
-    Ok(Json(gather::report(&operator).await?.report))
+    Ok(Json(books(&operator).await?))
 }
 
 /// `POST /reconcile/repair`
 pub async fn repair(State(operator): State<Operator>) -> Result<Json<Report>, Problem> {
-    let found = gather::report(&operator).await?;
-    let repaired = repair::repair(&operator, &found).await?;
-    Ok(Json(Report { repaired, ..found.report }))
+    Ok(Json(put_right(&operator).await?))
+}
+
+/// Draws the books up.
+pub async fn books(operator: &Operator) -> Result<Report, Problem> {
+    Ok(gather::report(operator).await?.report)
+}
+
+/// Draws the books up, and puts right what can be.
+pub async fn put_right(operator: &Operator) -> Result<Report, Problem> {
+    let found = gather::report(operator).await?;
+    let repaired = repair::repair(operator, &found).await;
+    Ok(Report { repaired, ..found.report })
 }
