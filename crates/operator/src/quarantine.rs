@@ -1,13 +1,11 @@
 //! Records that a stage could not work on.
 
-use std::collections::HashSet;
-
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use contract::{Code, IngestId};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use stores::quarantine::{self, Parked, Refused, Resumed, Status};
+use stores::quarantine::{self, Parked, Refused, Resumed};
 
 use crate::problem::Problem;
 use crate::server::Operator;
@@ -109,18 +107,6 @@ pub async fn open(operator: &Operator) -> Result<u64, Problem> {
             .set(f64::from(u32::try_from(depth).unwrap_or(u32::MAX)));
     }
     Ok(count)
-}
-
-/// Events that are parked somewhere, open or discarded.
-pub async fn parked_events(operator: &Operator) -> Result<HashSet<IngestId>, Problem> {
-    let mut events = HashSet::new();
-    each(operator, None, |row| {
-        if row.status != Status::Released {
-            events.extend(row.ingest_id);
-        }
-    })
-    .await?;
-    Ok(events)
 }
 
 /// An event's rows, for `explain`.
