@@ -85,3 +85,23 @@ async fn mistakes_with_vendors_have_codes_and_exit_codes() {
     assert!((400..500).contains(&answer.status), "{answer:?}");
     dvss.stop().await;
 }
+
+#[tokio::test]
+async fn settings_are_set_and_taken_away() {
+    let place = Place::new();
+    let dvss = place.up().go().await;
+    dvss.cli(&["vendors", "add", "acme", "--platform", "shopify", "--json"]).await.json();
+    let set =
+        dvss.cli(&["vendors", "set", "acme", "--ordering-pointer", "/payload/sku", "--rate", "7", "--json"]);
+    let set = set.await.json();
+    assert_eq!(
+        [&set["platform"], &set["orderingPointer"], &set["eventsPerSecond"]],
+        [&json!("shopify"), &json!("/payload/sku"), &json!(7)]
+    );
+    let set = dvss.cli(&["vendors", "set", "acme", "--platform", "", "--rate", "0", "--json"]).await.json();
+    assert_eq!((set.get("platform"), set.get("eventsPerSecond")), (None, None), "{set}");
+    assert_eq!(set["orderingPointer"], "/payload/sku", "what is not named stays");
+    let nobody = dvss.cli(&["vendors", "set", "nobody", "--rate", "1"]).await;
+    assert!(nobody.code == 5 && nobody.stderr.contains("not-found"), "{nobody:?}");
+    dvss.stop().await;
+}
