@@ -20,6 +20,7 @@ pub enum Condition {
     /// `If-None-Match: *`: only where no object is. Atomic under races.
     Absent,
     /// `If-Match`: only where the object's entity tag is this one.
+    /// The tag speaks of the bytes: a rewrite of the same bytes with other metadata may keep it.
     Match(String),
 }
 
