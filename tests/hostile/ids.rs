@@ -193,7 +193,7 @@ async fn what_is_hostile_but_allowed_is_kept_as_it_is() {
     let shown = dvss.published(reply.body["ingestId"].as_str().expect("an id")).await;
     assert_eq!(shown["facts"][0]["data"]["sku"], "a\r\nb\u{0}c\u{1b}[2J");
     assert_eq!(shown["facts"][0]["entity"], "acme|w|a%0D%0Ab%00c%1B[2J||");
-    let words = dvss.cli(&["explain", &reply.body["ingestId"].as_str().expect("an id").to_owned()]).await;
+    let words = dvss.cli(&["explain", reply.body["ingestId"].as_str().expect("an id")]).await;
     assert!(words.code == 0 && !words.stdout.contains(['\u{1b}', '\u{0}']), "{words:?}");
     still_well(&mut dvss, &other).await;
     dvss.stop().await;

@@ -395,7 +395,7 @@ async fn a_tail_that_follows_sees_what_comes() {
     let place = Place::new();
     let dvss = place.up().go().await;
     let acme = dvss.vendor("acme").await;
-    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_dvss"))
+    let mut child = crate::support::dvss()
         .args(["--server", &dvss.operators, "tail", UPDATED, "--from-start", "--json"])
         .stdout(std::process::Stdio::piped())
         .kill_on_drop(true)

@@ -417,13 +417,9 @@ pub async fn run(arguments: &[&str]) -> Ran {
 }
 
 /// The binary, without the settings of whoever runs the tests.
-fn dvss() -> Command {
+pub fn dvss() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dvss"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("DVSS_") {
-            command.env_remove(name);
-        }
-    }
+    command.env_clear();
     command
 }
 

@@ -178,7 +178,9 @@ async fn what_became_of_an_event() {
     let ingest_id = IngestId::parse(&id).expect("id");
     assert!(ingest::failed(tables, &vendor, &external, ingest_id, 1).await.expect("set"));
     assert_eq!(gateway.get(&id, &gateway.key).await.word(), "QUARANTINED");
-    assert!(ingest::normalized(tables, &vendor, &external, ingest_id, 1, 3, "normalized/x").await.expect("set"));
+    assert!(
+        ingest::normalized(tables, &vendor, &external, ingest_id, 1, 3, "normalized/x").await.expect("set")
+    );
     let normalized = gateway.get(&id, &gateway.key).await;
     assert_eq!((normalized.word(), &normalized.json["facts"]), ("NORMALIZED", &json!(3)));
     let entry = ingest::lookup(tables, &vendor, &external).await.expect("read").expect("there");
