@@ -118,7 +118,7 @@ fn events() -> Vec<Value> {
         .map(|number| {
             let line = |index: u32| {
                 let right = 100 + number * 10 + index;
-                let held = if (number + index) % 2 == 0 { 0 } else { 5 };
+                let held = if (number + index).is_multiple_of(2) { 0 } else { 5 };
                 json!({"sku": format!("S{index}"), "store": "w1", "moved": "w2", "total": right, "free": right - held})
             };
             let lines: Vec<Value> = (0..3).map(line).collect();
