@@ -340,7 +340,7 @@ mod tests {
         let first: Vec<_> = shown(1).collect();
         assert_eq!(first[0], ("v|w1|A||".to_owned(), 0, What::Delta(-4)));
         assert_eq!(first[1], ("v|w2|A||".to_owned(), 1, What::Delta(4)));
-        assert_eq!(shown(2).last(), Some(("v|w1|A||".to_owned(), 0, What::Delta(2))));
-        assert_eq!(shown(5).last(), Some(("v|w1|B||".to_owned(), 0, What::Delta(1))));
+        assert_eq!(shown(2).next_back(), Some(("v|w1|A||".to_owned(), 0, What::Delta(2))));
+        assert_eq!(shown(5).next_back(), Some(("v|w1|B||".to_owned(), 0, What::Delta(1))));
     }
 }

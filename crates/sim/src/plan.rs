@@ -297,7 +297,7 @@ fn target(number: u64, rng: &mut StdRng) -> Target {
     // Coprime strides, so that all combinations come.
     let (stage, port, method, frequency) = CALLS[(number % calls) as usize];
     let round = number / calls;
-    let moment = if round % 2 == 0 { Moment::After } else { Moment::Before };
+    let moment = if round.is_multiple_of(2) { Moment::After } else { Moment::Before };
     let kind = kinds[((round / 2) % kinds.len() as u64) as usize];
     let skip = if frequency == Often { rng.random_range(0..4) } else { 0 };
     let certain = frequency != Perhaps;

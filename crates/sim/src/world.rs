@@ -18,6 +18,7 @@ use ports::{Clock, Ports, Tables, log};
 use stores::codec::Codec;
 use stores::mappings::{self, Document, Id, Owner};
 use stores::vendors::{self, Settings, Vendor};
+use stores::tables::{DIVERGENCE, EFFECTS, QUARANTINE};
 use stores::{quarantine, receipts};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -402,6 +403,13 @@ impl World {
             let open = lags.iter().filter(|lag| lag.ends.stable < lag.ends.uncommitted).count();
             if behind > 0 || open > 0 {
                 standing.push(format!("{group} is {behind} records behind, {open} partitions are open"));
+            }
+        }
+        if standing.is_empty() {
+            for table in [&EFFECTS, &DIVERGENCE, &QUARANTINE] {
+                let rows = crate::oracle::scan(&*self.ports.tables, table).await.expect("nothing fails here");
+                let pending = rows.iter().filter(|row| row.item.contains_key("pendingShard"));
+                standing.extend(pending.map(|row| format!("{:?} of {} is pending", row.key, table.name)));
             }
         }
         standing

@@ -39,7 +39,7 @@ macro_rules! sabotage {
 struct DropsRecords;
 impl Tamper for DropsRecords {
     fn append(&self, record: &Record) -> bool {
-        record.value.len() % 5 != 0
+        !record.value.len().is_multiple_of(5)
     }
 }
 
@@ -110,7 +110,7 @@ fn an_id_with_two_effects() {
 struct ForgetsTransactions;
 impl Tamper for ForgetsTransactions {
     fn transact(&self, writes: &mut Vec<Write>) -> bool {
-        writes.len() % 2 == 0
+        writes.len().is_multiple_of(2)
     }
 }
 
