@@ -6,7 +6,9 @@ use std::{env, fs, io};
 
 #[expect(clippy::disallowed_methods, reason = "cargo tells build scripts where to write this way")]
 fn main() -> io::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../mappings");
+    let manifest = env::var_os("CARGO_MANIFEST_DIR")
+        .ok_or_else(|| io::Error::other("cargo names the crate's folder"))?;
+    let root = Path::new(&manifest).join("../../mappings");
     println!("cargo::rerun-if-changed={}", root.display());
     let mut files = Vec::new();
     collect(&root, &mut files)?;
