@@ -3,6 +3,9 @@
 use sim::plan::{CALLS, Frequency};
 use sim::weather::{Coverage, Side};
 
+/// Calls that a run makes too rarely to aim at; the weather hits them all the same.
+const UNAIMED: &[&str] = &["sweeper.log.ends"];
+
 /// Runs the seeds, and checks that what was to happen did happen, everywhere.
 fn seeds(range: std::ops::Range<u64>) {
     let mut coverage = Coverage::new();
@@ -16,9 +19,12 @@ fn seeds(range: std::ops::Range<u64>) {
     }
     print(&coverage);
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    let missed: Vec<String> = CALLS.iter().flat_map(|call| missed(&coverage, call)).collect();
+    // What only some runs do, fifty of them may miss; the table above shows it.
+    let certain = CALLS.iter().filter(|(.., frequency)| *frequency != Frequency::Perhaps);
+    let missed: Vec<String> = certain.flat_map(|call| missed(&coverage, call)).collect();
     assert!(missed.is_empty(), "never hit: {missed:#?}");
-    let unlisted = coverage.keys().filter(|(call, _)| !CALLS.iter().any(|known| name(known) == *call));
+    let aimed = |call: &str| UNAIMED.contains(&call) || CALLS.iter().any(|known| name(known) == call);
+    let unlisted = coverage.keys().filter(|(call, _)| !aimed(call));
     let unlisted: Vec<_> = unlisted.collect();
     assert!(unlisted.is_empty(), "the stages make calls that no plan aims at: {unlisted:?}");
 }
