@@ -144,6 +144,9 @@ pub fn explain(answer: &Value) -> String {
     {
         text += &format!("{name:16} {}\n", cell(&answer[name]));
     }
+    if let Some(winner) = answer["winner"].as_str() {
+        text += &format!("{:16} {winner} has the id; `dvss explain {winner}`\n", "winner");
+    }
     let raw = &answer["raw"];
     text += &format!(
         "{:16} {}/{}\n{:16} sha256 {}\n",
@@ -242,8 +245,15 @@ pub fn reconcile(answer: &Value) -> String {
             ("REPEATS", "/repeats"),
         ],
     );
+    let repaired = answer["repaired"].as_array().map_or(&[][..], Vec::as_slice);
+    for line in repaired {
+        text += &format!("\n{}", cell(line));
+    }
+    if !repaired.is_empty() {
+        text += "\nThe books above are those from before the repair.\n";
+    }
     let orphans = answer["orphans"].as_array().map_or(0, Vec::len);
-    if orphans > 0 {
+    if orphans > 0 && repaired.is_empty() {
         text +=
             &format!("\n{orphans} raw object(s) without a record; `dvss reconcile --repair` produces them\n");
     }
