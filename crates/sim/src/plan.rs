@@ -50,10 +50,6 @@ pub struct Layout {
     pub lag: usize,
     /// Events that vendors mean.
     pub events_meant: usize,
-    /// Rows a page of divergence's reads.
-    pub page: usize,
-    /// Most rows that are read to fold one fact.
-    pub fold: usize,
     /// Whether two vendors share a warehouse.
     pub shared: bool,
     /// Whether the vendor with words of its own has a mapping from the start.
@@ -232,7 +228,7 @@ pub const CALLS: &[(&str, &str, &str, Frequency)] = &[
     ("outbox", "log", "committed", Once),
     ("outbox", "log", "ends", Once),
     ("outbox", "log", "read", Perhaps),
-    ("outbox", "log", "set_committed", Once),
+    ("outbox", "log", "set_committed", Often),
     ("outbox", "tables", "get", Often),
     ("outbox", "tables", "write", Often),
     ("sweeper", "log", "committed", Once),
@@ -268,8 +264,6 @@ fn layout(rng: &mut StdRng) -> Layout {
         concurrency: pick(rng, &[1, 4, 32]),
         lag: pick(rng, &[0, 0, 0, 1, 7]),
         events_meant: rng.random_range(12..=24),
-        page: pick(rng, &[1, 2, 1_000]),
-        fold: pick(rng, &[3, 10_000, 10_000, 10_000]),
         shared: rng.random_bool(0.3),
         mapped: rng.random_bool(0.7),
     }

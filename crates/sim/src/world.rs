@@ -1,13 +1,12 @@
 //! The simulated installation: one store, all processes around it, and a run from its first event to
 //! the verdict.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use contract::{Code, EventType, Timestamp, VendorId, topics};
-use divergence::Divergence;
+use contract::{EventType, Timestamp, VendorId, topics};
 use embedded::blobs::EmbeddedBlobs;
 use embedded::log::{EmbeddedLog, TopicSpec};
 use embedded::schemas::EmbeddedSchemas;
@@ -261,9 +260,7 @@ impl World {
                 }
             }
             Action::Activate(version) => self.activate(*version).await,
-            Action::Release => {
-                self.release().await;
-            }
+            Action::Release => self.release().await,
             Action::Look => watch.look(self, false).await,
         }
     }
@@ -347,38 +344,16 @@ impl World {
         self.activations.lock().insert(row.activation, version);
     }
 
-    /// What an operator does about quarantine: releases what was parked because its mapping was missing,
-    /// folds what was too much to fold and releases it then. How many records came back.
-    async fn release(&self) -> usize {
-        let mut released = 0;
-        if self.last_version().is_some() {
-            released += self.release_all(Stage::Normalize, Code::MappingMissing).await;
-        }
-        let rows = crate::oracle::scan(&*self.ports.tables, &EFFECTS).await.expect("nothing fails here");
-        let waiting = rows.iter().filter(|row| row.key.sk.as_deref().is_some_and(|sk| sk.starts_with("W#")));
-        for entity in waiting.map(|row| row.key.pk.clone()).collect::<BTreeSet<_>>() {
-            let (tables, clock) = (Arc::clone(&self.ports.tables), Arc::clone(&self.ports.clock));
-            let stage = Divergence::new(tables, Arc::new(codec(self)), clock, options::divergence(&self.plan));
-            let done = stage.expect("the simulation's options are right").recompute(&entity).await;
-            self.weather.note(&format!("{entity} is recomputed: {done:?}"));
-        }
-        released + self.release_all(Stage::Divergence, Code::FoldTooLong).await
-    }
-
-    async fn release_all(&self, stage: Stage, code: Code) -> usize {
-        let listed = quarantine::list(&self.ports, Some(stage.group()), None).await;
-        let Ok((rows, _)) = listed else { return 0 };
-        let mut released = 0;
+    /// Releases what is parked because its mapping was missing.
+    async fn release(&self) {
+        let listed = quarantine::list(&self.ports, Some(Stage::Normalize.group()), None).await;
+        let Ok((rows, _)) = listed else { return };
         for row in rows {
-            if row.status != quarantine::Status::Open || row.code != code.as_str() {
-                continue;
-            }
-            match quarantine::release(&self.ports, &row.stage, &row.identity).await {
-                Ok(_) => released += 1,
-                Err(error) => self.weather.note(&format!("{} is not released: {error}", row.identity)),
+            let wanted = row.status == quarantine::Status::Open && row.code == "mapping-missing";
+            if wanted && let Err(error) = quarantine::release(&self.ports, &row.stage, &row.identity).await {
+                self.weather.note(&format!("{} is not released: {error}", row.identity));
             }
         }
-        released
     }
 
     /// Waits until all vendors have their answers and nothing is on its way any more.
@@ -392,9 +367,9 @@ impl World {
         self.rest(deadline).await;
         crate::oracle::books::repair(self).await;
         self.rest(deadline).await;
-        // Also what was parked by somebody who was late to hear of the mapping, and what can only be
-        // folded now that something else is.
-        while self.release().await > 0 && Instant::now() < deadline {
+        // What was parked while its mapping was missing, also by somebody who was late to hear of it.
+        if self.last_version().is_some() {
+            self.release().await;
             self.rest(deadline).await;
         }
         watch.look(self, false).await;
