@@ -23,6 +23,7 @@ use telemetry::{field, label, metric, vendor_label};
 use tokio::time::Instant;
 
 use crate::Options;
+use crate::admission::Purse;
 use crate::decide::{self, Relation, Submission};
 
 /// What metrics and logs call this part of the pipeline.
@@ -87,7 +88,7 @@ impl Acceptor {
     /// may help and is safe; every other refusal is about the submission.
     pub async fn accept(&self, vendor: &Vendor, submission: Submission) -> Result<Outcome, Refusal> {
         let checked = self.check(vendor, submission)?;
-        self.take(vendor, checked).await
+        self.take(vendor, checked, None).await
     }
 
     /// Steps 2 and 3.
@@ -111,11 +112,16 @@ impl Acceptor {
         Ok(Checked { draft, bytes: submission.bytes, traceparent })
     }
 
-    /// Steps 4 to 6.
-    pub(crate) async fn take(&self, vendor: &Vendor, checked: Checked) -> Result<Outcome, Refusal> {
+    /// Steps 4 to 6. Whatever is no repeat is paid for from the purse, where there is one.
+    pub(crate) async fn take(
+        &self,
+        vendor: &Vendor,
+        checked: Checked,
+        purse: Option<&Purse>,
+    ) -> Result<Outcome, Refusal> {
         let started = Instant::now();
         let draft = checked.draft.clone();
-        let outcome = self.settle(vendor, checked).await;
+        let outcome = self.settle(vendor, checked, purse).await;
         let millis = started.elapsed().as_secs_f64() * 1_000.0;
         metrics::histogram!(metric::PIPELINE_LATENCY_MS, label::STAGE => STAGE).record(millis);
         let name = match &outcome {
@@ -136,6 +142,7 @@ impl Acceptor {
                 { field::EXTERNAL_EVENT_ID } = %draft.external_event_id,
                 "settled: {outcome:?}"
             ),
+            Err(refusal) if refusal.code == Code::RateLimited => refused(vendor, refusal.code),
             Err(refusal) => tracing::warn!(
                 { field::STAGE } = STAGE,
                 { field::INGEST_ID } = %draft.ingest_id,
@@ -149,17 +156,37 @@ impl Acceptor {
             .map_err(|refusal| Refusal { ingest_id: refusal.ingest_id.or(Some(draft.ingest_id)), ..refusal })
     }
 
-    async fn settle(&self, vendor: &Vendor, checked: Checked) -> Result<Outcome, Refusal> {
+    async fn settle(
+        &self,
+        vendor: &Vendor,
+        checked: Checked,
+        purse: Option<&Purse>,
+    ) -> Result<Outcome, Refusal> {
         let draft = &checked.draft;
         let lookup = ingest::lookup(&*self.ports.tables, &draft.vendor_id, &draft.external_event_id);
         let known = self.store_call("the ingest index", lookup, of_tables).await?;
-        if let Some(first) = known {
-            let (ingest_id, received_at) = (first.ingest_id, first.received_at);
-            return match decide::relation(first.fingerprint, draft.fingerprint) {
-                Relation::Repeat => Ok(Outcome::Duplicate { ingest_id, received_at }),
-                Relation::Conflict => self.conflict(vendor, checked, ingest_id).await,
-            };
+        let relation = known.as_ref().map(|first| decide::relation(first.fingerprint, draft.fingerprint));
+        if let (Some(first), Some(Relation::Repeat)) = (&known, relation) {
+            return Ok(Outcome::Duplicate { ingest_id: first.ingest_id, received_at: first.received_at });
         }
+        let fare = match purse {
+            None => None,
+            Some(purse) => Some(purse.pay().await.ok_or_else(too_fast)?),
+        };
+        let outcome = match known {
+            Some(first) => self.conflict(vendor, checked, first.ingest_id).await,
+            None => self.store(vendor, checked).await,
+        };
+        // The index learns of an event a moment after it was accepted; until then the store says so.
+        if let (Some(fare), Ok(Outcome::Duplicate { .. })) = (fare, &outcome) {
+            fare.refund();
+        }
+        outcome
+    }
+
+    /// An event that the index does not know.
+    async fn store(&self, vendor: &Vendor, checked: Checked) -> Result<Outcome, Refusal> {
+        let draft = &checked.draft;
         let key = keys::raw(&draft.vendor_id, draft.occurred_at, draft.ingest_id);
         let event = self.event(&checked, key, None);
         let kept = self.keep(vendor, event, checked.bytes.clone()).await?;
@@ -290,6 +317,11 @@ pub(crate) fn refused(vendor: &Vendor, code: Code) {
         label::REASON => code.as_str()
     )
     .increment(1);
+}
+
+/// The vendor has spent its rate.
+pub(crate) fn too_fast() -> Refusal {
+    Refusal::new(Code::RateLimited, "you send faster than your limit; wait and send again")
 }
 
 fn unavailable(why: impl std::fmt::Display) -> Refusal {

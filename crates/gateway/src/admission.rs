@@ -13,7 +13,7 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
 use stores::vendors::{Rate, Vendor};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// Beyond it a rate is no limit; a bucket counts in nanoseconds.
@@ -63,20 +63,23 @@ impl Admission {
         }
     }
 
-    /// How many of `events` the vendor may send now: from the first on, at least one.
-    pub fn take(&self, vendor: &Vendor, events: usize) -> Result<usize, TooFast> {
+    /// Pays for a request and one event of it. What more events cost is paid from the purse.
+    pub fn pay(&self, vendor: &Vendor) -> Result<Purse, TooFast> {
         let lane = self.lane(vendor);
-        let mut taken = 0;
-        while taken < events {
-            if let Err(until) = lane.bucket.check() {
-                if taken > 0 {
-                    break;
-                }
-                return Err(TooFast { retry_after: until.wait_time_from(self.clock.now()) });
+        match lane.bucket.check() {
+            Err(until) => Err(TooFast { retry_after: until.wait_time_from(self.clock.now()) }),
+            Ok(()) => {
+                let till = Mutex::new(Till { spare: 1, pending: 0 });
+                Ok(Purse { lane, till, settled: Notify::new() })
             }
-            taken += 1;
         }
-        Ok(taken)
+    }
+
+    /// How long it takes until so many events fit the vendor's rate, or as many as ever fit at once.
+    pub fn refill(&self, vendor: &Vendor, events: usize) -> Duration {
+        let rate = self.lane(vendor).rate;
+        let events = u32::try_from(events).unwrap_or(u32::MAX).min(rate.burst.get());
+        Duration::from_secs(events.div_ceil(rate.events_per_second.get()).into())
     }
 
     /// Leave to work on a request of this weight, or the reason why not.
@@ -122,6 +125,68 @@ impl Admission {
     }
 }
 
+/// What a batch's events are paid from: its vendor's bucket. A repeat costs nothing, so what was paid for
+/// an event that turned out to be one pays for the batch's next.
+pub struct Purse {
+    lane: Arc<Lane>,
+    till: Mutex<Till>,
+    settled: Notify,
+}
+
+struct Till {
+    /// Paid, and nothing got for it yet.
+    spare: usize,
+    /// Fares of events that are being worked on.
+    pending: usize,
+}
+
+/// One event's fare; spent when it is dropped.
+pub struct Fare<'a> {
+    purse: &'a Purse,
+    back: bool,
+}
+
+impl Purse {
+    /// Pays for one event; `None` where the vendor is too fast. Waits while a fare that is out may still
+    /// come back.
+    pub async fn pay(&self) -> Option<Fare<'_>> {
+        loop {
+            // Before the look, so that no fare is missed that comes back behind it.
+            let settled = self.settled.notified();
+            {
+                let mut till = self.till.lock();
+                let paid = till.spare > 0 || self.lane.bucket.check().is_ok();
+                if paid {
+                    till.spare = till.spare.saturating_sub(1);
+                    till.pending += 1;
+                    return Some(Fare { purse: self, back: false });
+                }
+                if till.pending == 0 {
+                    return None;
+                }
+            }
+            settled.await;
+        }
+    }
+}
+
+impl Fare<'_> {
+    /// Gives it back.
+    pub fn refund(mut self) {
+        self.back = true;
+    }
+}
+
+impl Drop for Fare<'_> {
+    fn drop(&mut self) {
+        let mut till = self.purse.till.lock();
+        till.pending -= 1;
+        till.spare += usize::from(self.back);
+        drop(till);
+        self.purse.settled.notify_waiters();
+    }
+}
+
 /// Tokio's clock for the buckets, so that a paused runtime stands still as a whole.
 #[derive(Debug, Clone, Copy)]
 struct TokioClock {
@@ -164,15 +229,34 @@ mod tests {
     async fn a_bucket_empties_and_fills() {
         let admission = Admission::new(rate(10, 5), 10, 5);
         let (slow, other) = (vendor("slow", None), vendor("other", Some(rate(1_000, 100))));
-        assert_eq!(admission.take(&slow, 3), Ok(3));
-        assert_eq!(admission.take(&slow, 3), Ok(2), "a batch gets what is left");
-        let TooFast { retry_after } = admission.take(&slow, 1).expect_err("empty");
+        let spent =
+            |vendor: &Vendor, most: usize| (0..most).take_while(|_| admission.pay(vendor).is_ok()).count();
+        assert_eq!(spent(&slow, 10), 5);
+        let TooFast { retry_after } = admission.pay(&slow).map(drop).expect_err("empty");
         assert!(retry_after > Duration::ZERO && retry_after <= Duration::from_millis(100), "{retry_after:?}");
-        assert_eq!(admission.take(&other, 100), Ok(100), "others have buckets of their own");
+        assert_eq!(spent(&other, 100), 100, "others have buckets of their own");
         tokio::time::advance(Duration::from_millis(100)).await;
-        assert_eq!(admission.take(&slow, 2), Ok(1));
+        assert_eq!(spent(&slow, 2), 1);
+        assert_eq!(admission.refill(&slow, 3), Duration::from_secs(1));
+        assert_eq!(admission.refill(&slow, 1_000), Duration::from_secs(1), "more than 5 never fit at once");
         let faster = vendor("slow", Some(rate(1_000, 50)));
-        assert_eq!(admission.take(&faster, 50), Ok(50), "a new rate counts at once");
+        assert_eq!(spent(&faster, 50), 50, "a new rate counts at once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fare_that_comes_back_pays_for_the_next() {
+        let admission = Admission::new(rate(1, 2), 10, 5);
+        let acme = vendor("acme", None);
+        let purse = admission.pay(&acme).expect("full");
+        let (first, second) = (purse.pay().await.expect("paid"), purse.pay().await.expect("in the bucket"));
+        // The third waits for the two: it gets what comes back, and nothing where nothing does.
+        let (third, ()) = tokio::join!(purse.pay(), async {
+            drop(first);
+            second.refund();
+        });
+        let third = third.expect("what came back");
+        let (fourth, ()) = tokio::join!(purse.pay(), async { drop(third) });
+        assert!(fourth.is_none(), "all is spent");
     }
 
     #[tokio::test]

@@ -13,8 +13,9 @@ use stores::vendors::Vendor;
 use tokio::time::Instant;
 
 use super::head::BatchKind;
-use super::{problem, receipt, too_fast};
-use crate::accept::{Checked, refused};
+use super::{problem, receipt};
+use crate::accept::{Checked, refused, too_fast};
+use crate::admission::Purse;
 use crate::{Acceptor, Form, Options, Outcome, Submission};
 
 /// After so many items that were only read, others get their turn.
@@ -27,6 +28,7 @@ pub struct Batch {
     pub vendor: Arc<Vendor>,
     pub form: Form,
     pub traceparent: Option<String>,
+    pub purse: Purse,
 }
 
 /// The exact bytes of each item.
@@ -52,9 +54,9 @@ pub fn split(kind: BatchKind, bytes: &Bytes, most: usize) -> Result<Vec<Bytes>, 
 }
 
 impl Batch {
-    /// Takes the first `allowed` items and refuses the rest as too fast: one result an item, in order.
-    /// Items with one id are taken in their order, so that the first of them wins.
-    pub async fn run(self, items: Vec<Bytes>, allowed: usize) -> Vec<Result<Outcome, Refusal>> {
+    /// One result an item, in order. Items with one id are taken in their order, so that the first of
+    /// them wins.
+    pub async fn run(self, items: Vec<Bytes>) -> Vec<Result<Outcome, Refusal>> {
         let deadline = Instant::now() + self.options.batch_timeout;
         let count = items.len();
         let mut results = HashMap::with_capacity(count);
@@ -64,7 +66,7 @@ impl Batch {
             if index % YIELD_EVERY == YIELD_EVERY - 1 {
                 tokio::task::yield_now().await;
             }
-            match self.check(index, item, allowed) {
+            match self.check(item) {
                 Err(refusal) => {
                     results.insert(index, Err(refusal));
                 }
@@ -85,21 +87,15 @@ impl Batch {
         (0..count).map(|index| results.remove(&index).unwrap_or_else(|| Err(not_reached()))).collect()
     }
 
-    fn check(&self, index: usize, bytes: Bytes, allowed: usize) -> Result<Checked, Refusal> {
+    fn check(&self, bytes: Bytes) -> Result<Checked, Refusal> {
         let limit = self.options.max_body_bytes;
-        let refusal = if index >= allowed {
-            too_fast()
-        } else if bytes.len() > limit {
-            Refusal::new(
-                Code::BodyTooLarge,
-                format!("the item has {} bytes; at most {limit} are taken", bytes.len()),
-            )
-        } else {
-            let (form, traceparent) = (self.form.clone(), self.traceparent.clone());
-            return self.acceptor.check(&self.vendor, Submission { form, bytes, traceparent });
-        };
-        refused(&self.vendor, refusal.code);
-        Err(refusal)
+        if bytes.len() > limit {
+            refused(&self.vendor, Code::BodyTooLarge);
+            let message = format!("the item has {} bytes; at most {limit} are taken", bytes.len());
+            return Err(Refusal::new(Code::BodyTooLarge, message));
+        }
+        let (form, traceparent) = (self.form.clone(), self.traceparent.clone());
+        self.acceptor.check(&self.vendor, Submission { form, bytes, traceparent })
     }
 
     async fn take(
@@ -109,18 +105,27 @@ impl Batch {
         failing: &AtomicBool,
     ) -> Vec<(usize, Result<Outcome, Refusal>)> {
         let mut results = Vec::with_capacity(chain.len());
+        let mut spent = false;
         for (index, checked) in chain {
             let ingest_id = Some(checked.draft.ingest_id);
+            // Nobody overtakes the one with the same id before it.
+            if spent {
+                refused(&self.vendor, Code::RateLimited);
+                results.push((index, Err(Refusal { ingest_id, ..too_fast() })));
+                continue;
+            }
             // One unanswered call is enough: the others would only wait for the same.
             if failing.load(Ordering::Relaxed) {
                 results.push((index, Err(Refusal { ingest_id, ..not_reached() })));
                 continue;
             }
-            let take = tokio::time::timeout_at(deadline, self.acceptor.take(&self.vendor, checked));
-            let result = take.await.unwrap_or_else(|_| Err(Refusal { ingest_id, ..not_reached() }));
+            let take = self.acceptor.take(&self.vendor, checked, Some(&self.purse));
+            let result = tokio::time::timeout_at(deadline, take).await;
+            let result = result.unwrap_or_else(|_| Err(Refusal { ingest_id, ..not_reached() }));
             if result.as_ref().is_err_and(is_ours) {
                 failing.store(true, Ordering::Relaxed);
             }
+            spent = result.as_ref().is_err_and(|refusal| refusal.code == Code::RateLimited);
             results.push((index, result));
         }
         results

@@ -30,6 +30,9 @@ impl BatchKind {
     }
 }
 
+/// Headers that nobody sends but with a CloudEvent in binary mode.
+const BINARY: [&str; 3] = ["ce-id", "ce-source", "ce-type"];
+
 /// How one event is sent (CloudEvents HTTP binding, section 3: the media type tells structured from
 /// binary; envelopes are dvss's own).
 pub fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
@@ -41,6 +44,10 @@ pub fn form(headers: &HeaderMap) -> Result<Form, Refusal> {
         _ if headers.contains_key("ce-specversion") => {
             check_media_type(content_type)?;
             Ok(Form::Binary { attributes: attributes(headers)?, content_type: content_type.to_owned() })
+        }
+        _ if BINARY.iter().any(|name| headers.contains_key(*name)) => {
+            let message = "there are ce- headers, but no ce-specversion; send `ce-specversion: 1.0`";
+            Err(Refusal::new(Code::CloudEventInvalid, message).at("ce-specversion"))
         }
         envelope::MEDIA_TYPE => Ok(Form::Envelope),
         _ => Err(unsupported(
@@ -154,6 +161,13 @@ mod tests {
         assert_eq!(binary, Ok(Form::Binary { attributes, content_type: "text/xml".to_owned() }));
         let structured = [("content-type", "application/cloudevents+json"), ("ce-specversion", "1.0")];
         assert_eq!(form(&structured), Ok(Form::Structured), "the media type decides first");
+        for content_type in ["application/json", "text/xml"] {
+            let halved = super::form(&headers(&[("content-type", content_type), ("ce-id", "1")]));
+            let refusal = halved.expect_err("no ce-specversion");
+            assert_eq!(refusal.code, Code::CloudEventInvalid);
+            assert_eq!(refusal.pointer.as_deref(), Some("ce-specversion"));
+            assert!(refusal.message.contains("ce-specversion"), "{}", refusal.message);
+        }
         for bad in [("ce-id", "%ff"), ("ce-specversion", "1.0")] {
             let twice = [("content-type", "text/xml"), ("ce-specversion", "1.0"), bad];
             assert_eq!(form(&twice), Err(Code::CloudEventInvalid), "{bad:?}");

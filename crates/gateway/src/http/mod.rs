@@ -8,6 +8,8 @@
 //!
 //! Checks go from cheap to dear: credential, rate, room, head, body, content. Work on an event is a
 //! task of its own, so that a vendor who hangs up does not leave half of it.
+//!
+//! What is no HTTP request, or has too large a head, is answered by the HTTP library, without a body.
 
 mod batch;
 mod body;
@@ -18,12 +20,14 @@ mod server;
 mod status;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Version, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use contract::envelope::Refusal;
@@ -32,8 +36,8 @@ use ports::Ports;
 use serde_json::{Value, json};
 use stores::vendors::Vendor;
 
-use crate::accept::refused;
-use crate::admission::{Admission, TooFast};
+use crate::accept::{refused, too_fast};
+use crate::admission::{Admission, Purse, TooFast};
 use crate::directory::{self, Directory};
 use crate::{Acceptor, Options, Outcome, Submission};
 
@@ -73,8 +77,8 @@ impl Door {
         Ok(self.directory.authenticate(key).await?)
     }
 
-    fn pace(&self, vendor: &Vendor, events: usize) -> Result<usize, Problem> {
-        self.admission.take(vendor, events).map_err(|TooFast { retry_after }| {
+    fn pay(&self, vendor: &Vendor) -> Result<Purse, Problem> {
+        self.admission.pay(vendor).map_err(|TooFast { retry_after }| {
             refused(vendor, Code::RateLimited);
             Problem::from(too_fast()).retry_after(retry_after)
         })
@@ -82,7 +86,7 @@ impl Door {
 
     async fn one(&self, parts: &Parts, body: &mut Body) -> Result<Outcome, Problem> {
         let vendor = self.vendor(&parts.headers).await?;
-        self.pace(&vendor, 1)?;
+        self.pay(&vendor)?;
         let permit = self.admission.enter(&vendor, 1)?;
         let form = head::form(&parts.headers).inspect_err(|refusal| refused(&vendor, refusal.code))?;
         let limit = self.options.max_body_bytes;
@@ -98,8 +102,10 @@ impl Door {
         Ok(work.await.map_err(panicked)??)
     }
 
-    async fn many(&self, parts: &Parts, body: &mut Body) -> Result<Value, Problem> {
+    /// The answer, and when what it refuses may be sent again.
+    async fn many(&self, parts: &Parts, body: &mut Body) -> Result<(Value, Option<Duration>), Problem> {
         let vendor = self.vendor(&parts.headers).await?;
+        let purse = self.pay(&vendor)?;
         let permit = self.admission.enter(&vendor, self.options.batch_weight())?;
         let kind = head::batch_kind(&parts.headers).inspect_err(|refusal| refused(&vendor, refusal.code))?;
         let limit = self.options.max_batch_bytes;
@@ -109,27 +115,31 @@ impl Door {
         let items = batch::split(kind, &bytes, self.options.max_batch_items)
             .inspect_err(|refusal| refused(&vendor, refusal.code))?;
         if items.is_empty() {
-            return Ok(json!({"results": []}));
+            return Ok((json!({"results": []}), None));
         }
-        let allowed = self.pace(&vendor, items.len())?;
         let batch = batch::Batch {
             acceptor: self.acceptor.clone(),
             options: self.options.clone(),
-            vendor,
+            vendor: Arc::clone(&vendor),
             form: kind.form(),
             traceparent: head::traceparent(&parts.headers),
+            purse,
         };
         let work = tokio::spawn(async move {
             let _permit = permit;
-            batch.run(items, allowed).await
+            batch.run(items).await
         });
         let results = work.await.map_err(panicked)?;
-        Ok(batch::answer(results)?)
+        let refusals = || results.iter().filter_map(|result| result.as_ref().err());
+        let too_fast = refusals().filter(|refusal| refusal.code == Code::RateLimited).count();
+        let wait = self.options.retry_after.max(self.admission.refill(&vendor, too_fast));
+        let wait = refusals().any(|refusal| problem::passes(refusal.code)).then_some(wait);
+        Ok((batch::answer(results)?, wait))
     }
 
     async fn status(&self, parts: &Parts) -> Result<Value, Problem> {
         let vendor = self.vendor(&parts.headers).await?;
-        self.pace(&vendor, 1)?;
+        self.pay(&vendor)?;
         let _permit = self.admission.enter(&vendor, 1)?;
         let id = parts.uri.path().rsplit('/').next().unwrap_or_default();
         let id = IngestId::parse(id).map_err(|error| Refusal::new(error.code, error.to_string()))?;
@@ -150,6 +160,7 @@ fn router(door: Arc<Door>) -> Router {
         .route("/v1/events:batch", post(post_batch).fallback(only_post))
         .route("/v1/events/{ingestId}", get(get_event).fallback(only_get))
         .fallback(nothing_there)
+        .layer(middleware::from_fn(one_host))
         .with_state(door)
 }
 
@@ -164,7 +175,13 @@ async fn post_event(State(door): State<Arc<Door>>, request: Request) -> Response
 async fn post_batch(State(door): State<Arc<Door>>, request: Request) -> Response {
     let (parts, mut body) = request.into_parts();
     match door.many(&parts, &mut body).await {
-        Ok(results) => answer(StatusCode::OK, &results),
+        Ok((results, wait)) => {
+            let mut response = answer(StatusCode::OK, &results);
+            if let Some(wait) = wait {
+                response.headers_mut().insert(header::RETRY_AFTER, problem::retry_after(wait));
+            }
+            response
+        }
         Err(problem) => refuse(&door, &parts, body, problem).await,
     }
 }
@@ -175,6 +192,19 @@ async fn get_event(State(door): State<Arc<Door>>, request: Request) -> Response 
         Ok(found) => answer(StatusCode::OK, &found),
         Err(problem) => refuse(&door, &parts, body, problem).await,
     }
+}
+
+/// Refuses what names no host, or two (RFC 9112, section 3.2): who stands before dvss may have taken it for
+/// another request than dvss does.
+async fn one_host(request: Request, next: Next) -> Response {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11) {
+        return next.run(request).await;
+    }
+    let message = format!("an HTTP/1.1 request has one Host header, this one has {hosts}");
+    let (parts, mut body) = request.into_parts();
+    drain(&parts, &mut body).await;
+    Problem::from(Refusal::new(Code::RequestInvalid, message)).into_response()
 }
 
 async fn nothing_there() -> Response {
@@ -197,12 +227,19 @@ fn wrong_method(allowed: &'static str) -> Response {
 }
 
 async fn refuse(door: &Door, parts: &Parts, mut body: Body, problem: Problem) -> Response {
-    // A client that is still sending would not read the answer, only see the connection break. One that
-    // waits for `100 Continue` is not sending, and of one that does not send nothing comes.
-    if !parts.headers.contains_key(header::EXPECT) && !problem.ends_connection() {
-        body::drain(&mut body).await;
+    // Of one that does not send nothing comes.
+    if !problem.ends_connection() {
+        drain(parts, &mut body).await;
     }
     problem.retry_after_default(door.options.retry_after).into_response()
+}
+
+/// A client that is still sending would not read the answer, only see the connection break. One that waits
+/// for `100 Continue` is not sending.
+async fn drain(parts: &Parts, body: &mut Body) {
+    if !parts.headers.contains_key(header::EXPECT) {
+        body::drain(body).await;
+    }
 }
 
 fn answer(status: StatusCode, value: &Value) -> Response {
@@ -229,10 +266,6 @@ fn receipt(outcome: Outcome) -> Result<(StatusCode, Value), Problem> {
             Err(Refusal { ingest_id: Some(winner), ..refusal }.into())
         }
     }
-}
-
-fn too_fast() -> Refusal {
-    Refusal::new(Code::RateLimited, "you send faster than your limit; wait and send again")
 }
 
 fn panicked(error: tokio::task::JoinError) -> Problem {

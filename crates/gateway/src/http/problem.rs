@@ -29,7 +29,7 @@ impl Problem {
 
     /// Whether the rest of the request's body never comes, or would be taken for another request.
     pub fn ends_connection(&self) -> bool {
-        matches!(self.refusal.code, Code::RequestTimeout | Code::BodyIncomplete)
+        matches!(self.refusal.code, Code::RequestTimeout | Code::BodyIncomplete | Code::RequestInvalid)
     }
 
     /// When trying again makes sense.
@@ -39,14 +39,22 @@ impl Problem {
 
     /// The same, where trying again helps and nobody said when.
     pub fn retry_after_default(self, wait: Duration) -> Self {
-        match self.refusal.code {
-            Code::Unavailable | Code::Overloaded | Code::StorageFull | Code::RateLimited => {
-                let retry_after = self.retry_after.or(Some(wait));
-                Self { retry_after, ..self }
-            }
-            _ => self,
+        if !passes(self.refusal.code) {
+            return self;
         }
+        let retry_after = self.retry_after.or(Some(wait));
+        Self { retry_after, ..self }
     }
+}
+
+/// Whether waiting helps.
+pub fn passes(code: Code) -> bool {
+    matches!(code, Code::Unavailable | Code::Overloaded | Code::StorageFull | Code::RateLimited)
+}
+
+/// The value of `Retry-After`.
+pub fn retry_after(wait: Duration) -> HeaderValue {
+    HeaderValue::from(whole_seconds(wait))
 }
 
 /// The members of the problem document.
@@ -77,7 +85,7 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Some(wait) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+            headers.insert(header::RETRY_AFTER, retry_after(wait));
         }
         match code {
             Code::Unauthorized => {

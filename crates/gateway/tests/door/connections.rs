@@ -171,3 +171,24 @@ async fn a_drain_has_an_end() {
     tokio::time::timeout(Duration::from_secs(30), gateway.stop()).await.expect("ends");
     assert!(pending.await.expect("no panic").is_err(), "no answer, so no promise");
 }
+
+/// RFC 9112, section 3.2.
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let gateway = Running::start().await;
+    let body = envelope("e1", "{}");
+    let good = head(&gateway, body.len(), "connection: close\r\n");
+    let send = async |head: String| gateway.raw(format!("{head}{body}").as_bytes()).await;
+    for bad in [good.replace("host: x\r\n", ""), good.replace("host: x", "host: x\r\nhost: y")] {
+        let answer = send(bad).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert!(
+            answer.contains("application/problem+json") && answer.contains("request-invalid"),
+            "{answer}"
+        );
+    }
+    assert_eq!(gateway.kept().await, (0, 0));
+    assert!(send(good).await.starts_with("HTTP/1.1 202 "));
+    let old = head(&gateway, body.len(), "").replace("HTTP/1.1\r\nhost: x", "HTTP/1.0");
+    assert!(send(old).await.contains("DUPLICATE"), "HTTP/1.0 knows no Host");
+}

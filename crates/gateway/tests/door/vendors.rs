@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use contract::VendorId;
+use contract::event::Event;
 use gateway::Options;
+use ports::log::Coordinates;
+use stores::ingest;
 use stores::vendors::{self, Settings};
 
 use crate::support::{Running, envelope, key, rate};
@@ -128,8 +131,63 @@ async fn a_flood_meets_its_limit_and_nobody_elses() {
     let batchy = gateway.vendor("batchy", batchy).await;
     let request = gateway.request("/v1/events:batch", &batchy).header("content-type", "application/json");
     let answer = gateway.send(request.body(format!("[{items}]"))).await;
-    assert_eq!(answer.status, 200);
+    assert_eq!((answer.status, answer.header("retry-after")), (200, "2"), "two events at one a second");
     let results = answer.json["results"].as_array().expect("results").clone();
     assert!(results[..3].iter().all(|result| result["status"] == "ACCEPTED"), "{results:?}");
     assert_eq!(results[4]["problem"]["code"], "rate-limited");
+}
+
+/// The whole batch again and again, as often as it takes; time passes only as `Retry-After` says.
+async fn until_taken(gateway: &Running, key: &str, items: &[String], dedup: bool) -> usize {
+    let mut refused = items.len();
+    for attempt in 0.. {
+        let request = gateway.request("/v1/events:batch", key).header("content-type", "application/json");
+        let answer = gateway.send(request.body(format!("[{}]", items.join(",")))).await;
+        let wait: u64 = answer.header("retry-after").parse().unwrap_or_default();
+        if answer.status == 200 {
+            let results = answer.json["results"].as_array().expect("results");
+            let left = results.iter().filter(|result| result["status"] == "REJECTED").count();
+            assert!(left < refused, "attempt {attempt} brought nothing: {left} of {refused} are left");
+            refused = left;
+            for result in results.iter().filter(|result| result["status"] == "REJECTED") {
+                assert_eq!(result["problem"]["code"], "rate-limited");
+            }
+        } else {
+            assert_eq!(answer.word(), "rate-limited");
+        }
+        if refused == 0 {
+            assert_eq!(answer.header("retry-after"), "", "nothing is left to send");
+            return attempt;
+        }
+        assert!(wait > 0, "it says when: {answer:?}");
+        if dedup {
+            claim_all(gateway).await;
+        }
+        tokio::time::sleep(Duration::from_secs(wait)).await;
+    }
+    unreachable!("attempts do not end");
+}
+
+/// What dedup does with every record.
+async fn claim_all(gateway: &Running) {
+    for record in gateway.records().await {
+        let event = Event::from_headers(|name| record.header(name)).expect("headers");
+        let source = Coordinates { partition: record.partition.clone(), offset: record.offset };
+        ingest::claim(&*gateway.ports.tables, &event, &source).await.expect("claimed");
+    }
+}
+
+/// A batch larger than its vendor's rate gets through when the whole of it is repeated, whether dedup has
+/// seen what was taken or not: repeats cost nothing, so every try brings new events.
+#[tokio::test]
+async fn a_batch_beyond_the_rate_gets_through_by_repeating_it() {
+    let gateway = Running::start().await;
+    for dedup in [true, false] {
+        let name = if dedup { "known" } else { "unknown" };
+        let settings = Settings { rate: Some(rate(20, 20)), ..Settings::default() };
+        let key = gateway.vendor(name, settings).await;
+        let items: Vec<String> = (0..50).map(|index| envelope(&format!("{name}{index}"), "{}")).collect();
+        let attempts = until_taken(&gateway, &key, &items, dedup).await;
+        assert!(attempts >= 1, "the batch was larger than the burst");
+    }
 }
