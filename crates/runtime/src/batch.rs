@@ -19,6 +19,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::settle::Size;
 use crate::{Failure, Fatal, Options, Output, Poison, Processor, Quarantine, metrics};
 
+/// How often a record is tried on which the stage panics.
+const PANICS: u32 = 3;
+
 /// What became of a record. There is no default: what was not settled comes again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Slot {
@@ -134,11 +137,23 @@ async fn settle<P: Processor>(
     deadline: Instant,
 ) -> Result<Slot, Fatal> {
     let mut poison: Option<Poison> = None;
-    let mut attempt = 0;
+    let (mut attempt, mut panics) = (0, 0);
     loop {
         let tried = match &poison {
             Some(poison) => unpanicked(stage.quarantine.park(P::NAME, record, poison)).await,
-            None => unpanicked(attempt_once(stage, record)).await,
+            None => match caught(attempt_once(stage, record)).await {
+                Ok(tried) => tried,
+                Err(words) if P::PARKS_PANICS => {
+                    panics += 1;
+                    let at = record.coordinates();
+                    tracing::error!(stage = P::NAME, at, panics, "a defect of dvss, it panicked: {words}");
+                    if panics < PANICS {
+                        continue;
+                    }
+                    Err(Failure::Poison(panicked(&words)))
+                }
+                Err(words) => Err(fatal(&words)),
+            },
         };
         let message = match tried {
             Ok(outputs) => {
@@ -197,12 +212,26 @@ async fn attempt_once<P: Processor>(
     stage.processor.handle(&input).await
 }
 
-/// A panic is a defect, and nobody knows what it left behind in memory: fatal, never poison.
+/// A panic outside of a record's own work is a defect, and nobody knows what it left behind in memory.
 pub(crate) async fn unpanicked<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
-        let message = format!("a defect of dvss, it panicked: {}", words(panic.as_ref()));
-        Err(Failure::Fatal { code: Code::Internal, message })
-    })
+    caught(work).await.unwrap_or_else(|words| Err(fatal(&words)))
+}
+
+/// What the work came to, or the words of its panic.
+async fn caught<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| words(panic.as_ref()).to_owned())
+}
+
+fn fatal(words: &str) -> Failure {
+    Failure::Fatal { code: Code::Internal, message: format!("a defect of dvss, it panicked: {words}") }
+}
+
+fn panicked(words: &str) -> Poison {
+    let message = format!(
+        "a defect of dvss, it panicked {PANICS} times: {words}; report it, and release the record with the \
+         mended version"
+    );
+    Poison { code: Code::Internal, message, pointer: None, vendor_id: None, ingest_id: None }
 }
 
 fn words(panic: &(dyn Any + Send)) -> &str {

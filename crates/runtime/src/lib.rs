@@ -13,8 +13,10 @@
 //! uncommitted comes again, and [`Processor::handle`] answers it with the same bytes.
 
 //!
-//! A panic of a stage is a defect that may have left anything behind in memory: it is fatal, like
-//! whatever else going on after would do harm. Dropping the loop's future is a crash.
+//! A panic on a record is a defect; the record is tried a few times and then parked with the code
+//! `internal`, so that one payload never stops what stands behind it (see [`Processor::PARKS_PANICS`]). Any
+//! other panic may have left anything behind in memory: it is fatal, like whatever else going on after would
+//! do harm. Dropping the loop's future is a crash.
 
 mod batch;
 pub mod duration;

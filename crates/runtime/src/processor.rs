@@ -9,6 +9,9 @@ use ports::log::{Coordinates, Partition, RawRecord, Record};
 pub trait Processor: Send + Sync {
     /// Group id, metric label, span name.
     const NAME: &'static str;
+    /// Whether a record on which the stage panics goes to quarantine. Not where the stage keeps something
+    /// in memory that its stores do not have: nobody knows what a panic left of it, so it is fatal there.
+    const PARKS_PANICS: bool = true;
     /// A decoded record.
     type Input: Send + Sync;
 

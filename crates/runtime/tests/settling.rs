@@ -5,9 +5,9 @@ mod fake;
 use std::time::Duration;
 
 use contract::Code;
-use fake::{Behaviour, Fault, World, options};
-use ports::log::Error;
-use runtime::{Options, Status};
+use fake::{Behaviour, Fault, Stage, World, options};
+use ports::log::{Error, RawRecord};
+use runtime::{Failure, Options, Output, Processor, Status};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -160,22 +160,69 @@ async fn over_budget_is_parked_untried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fatal_and_panic_stop_uncommitted() {
-    for (behaviour, code) in [(Behaviour::Fatal, Code::ObjectCorrupt), (Behaviour::Panic, Code::Internal)] {
-        let world = World::default();
-        world.put(0, 0, "a", "a1");
-        world.put(0, 1, "b", "bad");
-        world.behave("bad", [behaviour]);
-        let running = world.start(options());
-        let handle = running.handle.clone();
-        let fatal = running.fatal().await;
-        assert_eq!((fatal.stage, fatal.code), ("stage", code));
-        assert!(fatal.message.contains("in/0/1"), "names the record: {}", fatal.message);
-        assert_eq!(handle.status(), Status::Failed(fatal));
-        assert!(!handle.is_live());
-        assert_eq!(world.committed(0), 0);
-        assert!(world.outputs().is_empty());
+async fn fatal_stops_uncommitted() {
+    let world = World::default();
+    world.put(0, 0, "a", "a1");
+    world.put(0, 1, "b", "bad");
+    world.behave("bad", [Behaviour::Fatal]);
+    let running = world.start(options());
+    let handle = running.handle.clone();
+    let fatal = running.fatal().await;
+    assert_eq!((fatal.stage, fatal.code), ("stage", Code::ObjectCorrupt));
+    assert!(fatal.message.contains("in/0/1"), "names the record: {}", fatal.message);
+    assert_eq!(handle.status(), Status::Failed(fatal));
+    assert!(!handle.is_live());
+    assert_eq!(world.committed(0), 0);
+    assert!(world.outputs().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_panics_again_and_again_is_parked_and_the_others_go_on() {
+    let world = World::default();
+    for (offset, (key, value)) in (0..).zip([("a", "a1"), ("b", "bad"), ("b", "b2"), ("c", "shaky")]) {
+        world.put(0, offset, key, value);
     }
+    world.behave("bad", [Behaviour::Panic, Behaviour::Panic, Behaviour::Panic]);
+    world.behave("shaky", [Behaviour::Panic, Behaviour::Panic]);
+    let running = world.start(options());
+    let handle = running.handle.clone();
+    world.until_committed(0, 4).await;
+    assert!(handle.is_live() && handle.is_ready());
+    assert_eq!(world.0.lock().parked, [("bad".to_owned(), Code::Internal)].into());
+    assert_eq!((world.count("handle bad"), world.count("handle shaky")), (3, 3));
+    assert_eq!(world.outputs(), ["a1", "parked bad", "b2", "shaky"]);
+    running.stop().await.expect("a clean end");
+}
+
+/// A stage that relies upon its memory.
+struct Remembering(Stage);
+
+#[async_trait::async_trait]
+impl Processor for Remembering {
+    const NAME: &'static str = "stage";
+    const PARKS_PANICS: bool = false;
+    type Input = <Stage as Processor>::Input;
+
+    fn decode(&self, record: &RawRecord) -> Result<Self::Input, Failure> {
+        self.0.decode(record)
+    }
+
+    async fn handle(&self, input: &Self::Input) -> Result<Vec<Output>, Failure> {
+        self.0.handle(input).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_stops_a_stage_that_relies_upon_its_memory() {
+    let world = World::default();
+    world.put(0, 0, "b", "bad");
+    world.behave("bad", [Behaviour::Panic]);
+    let running = world.start_with(Remembering(Stage(world.clone())), options());
+    let fatal = running.fatal().await;
+    assert_eq!(fatal.code, Code::Internal);
+    assert!(fatal.message.contains("in/0/0") && fatal.message.contains("a defect"), "{}", fatal.message);
+    assert_eq!(world.committed(0), 0);
+    assert!(world.0.lock().parked.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

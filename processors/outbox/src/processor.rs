@@ -107,6 +107,7 @@ impl Drop for Outbox {
 #[async_trait]
 impl Processor for Outbox {
     const NAME: &'static str = "dvss.outbox";
+    const PARKS_PANICS: bool = false;
     type Input = Input;
 
     fn decode(&self, record: &RawRecord) -> Result<Input, Failure> {

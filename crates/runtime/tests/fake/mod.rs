@@ -153,9 +153,14 @@ impl World {
 
     /// Runs a stage on this log.
     pub fn start(&self, options: Options) -> Running {
+        self.start_with(Stage(self.clone()), options)
+    }
+
+    /// The same with this stage.
+    pub fn start_with(&self, stage: impl Processor + 'static, options: Options) -> Running {
         let stop = CancellationToken::new();
         let service = Service::new(
-            Arc::new(Stage(self.clone())),
+            Arc::new(stage),
             Arc::new(self.clone()),
             Arc::new(self.clone()),
             &[INPUT],
