@@ -8,7 +8,7 @@ use crate::log::LogOptions;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Options {
-    /// Most bytes of the store's pages in memory. Default 64 MiB.
+    /// Most bytes of the store's pages in memory. Default 48 MiB.
     pub cache_bytes: usize,
     /// Most bytes of the file; growing beyond is refused as a full disk is. The file grows by
     /// doubling, up to 4 GiB at a time. Default: what the disk holds.
@@ -20,7 +20,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: 64 * 1024 * 1024, max_bytes: None, log: LogOptions::default() }
+        Self { cache_bytes: 48 * 1024 * 1024, max_bytes: None, log: LogOptions::default() }
     }
 }
 

@@ -192,7 +192,15 @@ impl Group {
             Ok(committed) => return (jobs, Ok(committed)),
             Err(error) => error,
         };
-        let Some(number) = number else { return (jobs, Err(StoreError::of(&error))) };
+        let Some(number) = number else {
+            // Readers must not wait for the next change to open the file anew.
+            if matches!(error, redb::Error::Io(_) | redb::Error::PreviousIo)
+                && let Err(error) = store.reopen()
+            {
+                tracing::error!(%error, "the store does not open again yet");
+            }
+            return (jobs, Err(StoreError::of(&error)));
+        };
         match store.reopen().and_then(|()| store.commits()) {
             Ok(found) if found == number => (jobs, Ok(Committed::Durable)),
             Ok(_) => (jobs, Err(StoreError::of(&error))),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use embedded::clock::SystemClock;
 use embedded::log::{EmbeddedLog, LogOptions, TopicSpec};
-use embedded::{Engine, Options};
+use embedded::{Embedded, Engine, Options, Parts};
 use ports::log::{Error, Log, Partition, Record};
 use tokio::time::Instant;
 
@@ -156,4 +156,72 @@ async fn a_commit_is_refused_when_the_disk_took_its_records_back() {
         }
     }
     panic!("the disk never took anything back ({committed} were committed)");
+}
+
+/// Appends smaller and smaller records until not one byte fits.
+async fn fill_to_the_brim(log: &EmbeddedLog) {
+    fill(log, 0).await;
+    let mut size = 10_000;
+    while size > 0 {
+        let small = Record { value: vec![b'.'; size].into(), ..record(0) };
+        match log.append(small).await {
+            Ok(_) => {}
+            Err(Error::Full) => {
+                size /= 2;
+                // A refusal is remembered for a moment.
+                tokio::time::sleep(Duration::from_millis(110)).await;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+/// A process that is killed on a full disk starts again, as often as it likes: what is there needs no room.
+/// What it left open is aborted when there is some.
+#[tokio::test]
+async fn killed_on_a_full_disk_it_opens_at_once() {
+    let parts = || Parts {
+        topics: ["t", "u"].map(|name| (name.to_owned(), 1)).into(),
+        groups: vec![("g".to_owned(), vec!["t".to_owned()])],
+        ..Parts::default()
+    };
+    let open = |directory: &tempfile::TempDir, max_bytes| {
+        let options = Options { max_bytes, ..Options::default() };
+        Embedded::open(directory.path(), options, parts(), Arc::new(SystemClock))
+    };
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(&directory, Some(LIMIT)).expect("the store opens");
+    let mut producer = store.log.producer("p").await.expect("a producer");
+    producer.begin().await.expect("a transaction begins");
+    producer.send(vec![Record { topic: "u".into(), ..record(0) }]).await.expect("records are placed");
+    fill_to_the_brim(&store.log).await;
+    let written = store.log.ends("t").await.expect("ends");
+    // What a process that is killed now leaves behind.
+    let killed = || {
+        let copy = tempfile::tempdir().expect("a directory");
+        std::fs::copy(directory.path().join("dvss.redb"), copy.path().join("dvss.redb")).expect("a copy");
+        copy
+    };
+    let mut dead = killed();
+    for start in 0..6 {
+        // Both what a killed process left, and what a start on that left.
+        if start == 3 {
+            dead = killed();
+        }
+        let store = open(&dead, Some(LIMIT)).unwrap_or_else(|error| panic!("start {start}: {error}"));
+        assert_eq!(store.log.ends("t").await.expect("ends"), written);
+        let left = store.log.ends("u").await.expect("ends")[0];
+        assert!(
+            [(0, 1), (2, 2)].contains(&(left.stable, left.uncommitted)),
+            "held back or aborted: {left:?}"
+        );
+    }
+
+    let store = open(&dead, None).expect("the store opens on a larger disk");
+    let settled = store.log.ends("u").await.expect("ends")[0];
+    assert_eq!((settled.stable, settled.uncommitted), (2, 2), "aborted: a record and its marker");
+    let mut fresh = store.log.producer("q").await.expect("a producer");
+    fresh.begin().await.expect("a transaction begins");
+    let placed = fresh.send(vec![Record { topic: "u".into(), ..record(7) }]).await.expect("there is room");
+    assert_eq!(placed[0].offset, 2);
 }

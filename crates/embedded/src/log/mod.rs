@@ -103,13 +103,27 @@ impl ApplyError {
 pub struct EmbeddedLog(Arc<Shared>);
 
 impl EmbeddedLog {
-    /// Opens the log. What a dead process left open is aborted.
+    /// Opens the log. What a dead process left open is aborted, on a full disk as soon as there is room.
     pub fn new(engine: Engine, clock: Arc<dyn Clock>, options: LogOptions) -> Result<Self, StoreError> {
-        let topics = match engine.write_blocking(|transaction| store::open(transaction).map(Ok))? {
-            Ok(topics) => topics,
-            Err::<_, std::convert::Infallible>(never) => match never {},
+        let found = match engine.read(store::open)? {
+            Some(found) => found,
+            None => {
+                let Ok(()) = engine.write_blocking(|transaction| {
+                    store::make(transaction).map(Ok::<(), std::convert::Infallible>)
+                })?;
+                store::Found::default()
+            }
         };
-        Ok(Self(Arc::new(Shared::new(engine, clock, options, topics))))
+        let left = found.left.clone();
+        let shared = Shared::new(engine, clock, options, found);
+        match shared.abort_blocking(left) {
+            Ok(()) => {}
+            Err(StoreError::Full) => {
+                tracing::warn!("the disk is full: transactions that a dead process left open wait for room");
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(Self(Arc::new(shared)))
     }
 
     /// Makes the topics that are missing, and gives each group the offset 0 in every partition of its
@@ -130,10 +144,36 @@ impl EmbeddedLog {
         topics: Vec<TopicSpec>,
         groups: Vec<(String, Vec<String>)>,
     ) -> Result<(), ApplyError> {
+        // A full disk keeps nobody from opening what is complete.
+        if self.has(&topics, &groups).map_err(unavailable)? {
+            return Ok(());
+        }
         let change = apply_topics(topics, groups);
         let known = self.0.engine.write_blocking(change).map_err(unavailable)??;
         self.0.set_topics(&known);
         Ok(())
+    }
+
+    /// Whether nothing of this is to be made.
+    fn has(&self, topics: &[TopicSpec], groups: &[(String, Vec<String>)]) -> Result<bool, StoreError> {
+        let known = self.0.topics();
+        let is_there =
+            |spec: &TopicSpec| known.get(&spec.name).is_some_and(|topic| topic.partitions == spec.partitions);
+        if !topics.iter().all(is_there) {
+            return Ok(false);
+        }
+        self.0.engine.read(|snapshot| {
+            for (group, names) in groups {
+                for name in names {
+                    let Some(topic) = known.get(name) else { return Ok(false) };
+                    let places: Vec<Place> = (0..topic.partitions).map(|index| (topic.id, index)).collect();
+                    if !store::has_offsets(snapshot, group, &places)? {
+                        return Ok(false);
+                    }
+                }
+            }
+            Ok(true)
+        })
     }
 
     /// Forgets a partition's records below `before` (at most up to its stable offset).
@@ -161,7 +201,7 @@ fn apply_topics(
 ) -> impl FnOnce(&redb::WriteTransaction) -> Result<Result<Topics, ApplyError>, redb::Error> + Send + 'static
 {
     move |transaction| {
-        let mut known: Topics = store::topics(transaction)?.into_iter().collect();
+        let mut known = store::topics(transaction)?;
         for spec in &topics {
             if let Err(error) = check_topic(spec, known.get(&spec.name).map(|topic| topic.partitions)) {
                 return Ok(Err(error));

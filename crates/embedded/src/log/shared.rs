@@ -65,19 +65,17 @@ pub struct Open {
 }
 
 impl Shared {
-    pub fn new(
-        engine: Engine,
-        clock: Arc<dyn Clock>,
-        options: LogOptions,
-        topics: Vec<(String, Topic)>,
-    ) -> Self {
+    pub fn new(engine: Engine, clock: Arc<dyn Clock>, options: LogOptions, found: store::Found) -> Self {
+        let store::Found { topics, left } = found;
+        // Numbers of a dead process are not given again while its transactions are in the store.
+        NUMBERS.fetch_max(left.last().map_or(0, |last| last + 1), Ordering::Relaxed);
         let topics = topics.into_iter().map(|(name, topic)| (name.into(), topic)).collect();
         Self {
             engine,
             options,
             changed: Notify::new(),
             groups: Mutex::default(),
-            transactions: Mutex::default(),
+            transactions: Mutex::new(Transactions { doomed: left, ..Transactions::default() }),
             clock,
             topics: RwLock::new(topics),
         }
@@ -166,6 +164,21 @@ impl Shared {
         if let Err(error) = self.abort_doomed().await {
             tracing::warn!(%error, "an open transaction could not be aborted yet");
         }
+    }
+
+    /// Writes the aborts of what a dead process left open, for constructors: blocks the thread.
+    pub fn abort_blocking(&self, left: BTreeSet<u64>) -> Result<(), StoreError> {
+        if left.is_empty() {
+            return Ok(());
+        }
+        let Ok(aborted) = self.engine.write_blocking(move |transaction| {
+            for number in &left {
+                store::finish(transaction, *number, false)?;
+            }
+            Ok(Ok::<_, std::convert::Infallible>(left))
+        })?;
+        self.settle_doomed(&aborted);
+        Ok(())
     }
 
     /// Writes the aborts that are decided; with or without any, returns behind every earlier change.

@@ -16,7 +16,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ports::log::{Ends, Offset, Partition, RawRecord, next};
-use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
 
 use super::record;
 
@@ -40,26 +40,47 @@ pub struct Topic {
 
 type Done<T = ()> = Result<T, redb::Error>;
 
-/// Makes the tables where they are missing, aborts what a dead process left open (no other process
-/// has the file, so nobody can finish it), and returns the topics.
-pub fn open(transaction: &WriteTransaction) -> Done<Vec<(String, Topic)>> {
+/// What a store has when it is opened.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// All topics, by name.
+    pub topics: BTreeMap<String, Topic>,
+    /// Transactions that a dead process left open. No other process has the file, so nobody can finish them.
+    pub left: BTreeSet<u64>,
+}
+
+/// Makes the tables of a new store.
+pub fn make(transaction: &WriteTransaction) -> Done {
+    transaction.open_table(TOPICS)?;
     transaction.open_table(PARTITIONS)?;
     transaction.open_table(RECORDS)?;
     transaction.open_table(OFFSETS)?;
-    let open: BTreeSet<u64> = runs(transaction)?.into_iter().map(|run| run.transaction).collect();
-    for number in open {
-        finish(transaction, number, false)?;
-    }
-    topics(transaction)
+    transaction.open_table(OPEN)?;
+    Ok(())
+}
+
+/// What is there; `None` where the store is new. Only looks, so that a full disk keeps nobody from opening.
+pub fn open(transaction: &ReadTransaction) -> Done<Option<Found>> {
+    let table = match transaction.open_table(TOPICS) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+        opened => opened?,
+    };
+    let runs = runs_of(&transaction.open_table(OPEN)?)?;
+    let left = runs.into_iter().map(|run| run.transaction).collect();
+    Ok(Some(Found { topics: topics_of(&table)?, left }))
 }
 
 /// All topics, by name.
-pub fn topics(transaction: &WriteTransaction) -> Done<Vec<(String, Topic)>> {
-    let mut topics = Vec::new();
-    for row in transaction.open_table(TOPICS)?.iter()? {
+pub fn topics(transaction: &WriteTransaction) -> Done<BTreeMap<String, Topic>> {
+    topics_of(&transaction.open_table(TOPICS)?)
+}
+
+fn topics_of(table: &impl ReadableTable<&'static str, (u32, u32)>) -> Done<BTreeMap<String, Topic>> {
+    let mut topics = BTreeMap::new();
+    for row in table.iter()? {
         let (name, topic) = row?;
         let (id, partitions) = topic.value();
-        topics.push((name.value().to_owned(), Topic { id, partitions }));
+        topics.insert(name.value().to_owned(), Topic { id, partitions });
     }
     Ok(topics)
 }
@@ -125,8 +146,12 @@ struct Run {
 
 /// All runs of open transactions: as many as producers have sends in flight, not more.
 fn runs(transaction: &WriteTransaction) -> Done<Vec<Run>> {
+    runs_of(&transaction.open_table(OPEN)?)
+}
+
+fn runs_of(table: &impl ReadableTable<(u32, u32, i64), (i64, u64)>) -> Done<Vec<Run>> {
     let mut runs = Vec::new();
-    for row in transaction.open_table(OPEN)?.iter()? {
+    for row in table.iter()? {
         let (key, value) = row?;
         let ((topic, index, first), (last, transaction)) = (key.value(), value.value());
         runs.push(Run { topic, index, first, last, transaction });
@@ -177,6 +202,17 @@ pub fn truncate(transaction: &WriteTransaction, place: Place, before: Offset) ->
 pub fn set_offset(transaction: &WriteTransaction, group: &str, place: Place, offset: Offset) -> Done {
     transaction.open_table(OFFSETS)?.insert((group, place.0, place.1), offset)?;
     Ok(())
+}
+
+/// Whether a group has an offset in every one of these partitions.
+pub fn has_offsets(transaction: &ReadTransaction, group: &str, places: &[Place]) -> Done<bool> {
+    let table = transaction.open_table(OFFSETS)?;
+    for (topic, index) in places {
+        if table.get((group, *topic, *index))?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// A group's next offset.
