@@ -110,6 +110,12 @@ async fn golden_cases_run_without_a_server() {
 
     let place = Place::new();
     let file = place.file("own.yaml", &document(1, "w1")).display().to_string();
+    for nothing in [None, Some("cases: []\n")] {
+        nothing.map(|text| place.file("own.cases.yaml", text));
+        let ran = run(&["mappings", "test", &file]).await;
+        let said = ran.stdout.contains("FAILED") && ran.stdout.contains("own.cases.yaml");
+        assert!(ran.code == 1 && said, "without cases nothing is proved: {ran:?}");
+    }
     let cases = |quantity: &str| {
         format!(
             "cases:\n  - name: one\n    payload: |\n      {{\"no\": \"A\", \"free\": 1.50}}\n    facts:\n      \

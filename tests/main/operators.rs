@@ -143,6 +143,19 @@ async fn explain_shows_every_coordinate() {
     let shown = dvss.published(&late.id()).await;
     assert_eq!(shown["facts"][0]["outcome"], "STALE");
     assert_eq!(shown["divergence"][0]["kind"], "STALE", "{shown}");
+    let stale = shown["divergence"][0]["id"].as_str().expect("an id").to_owned();
+    let of_entity = ["divergences", "list", "--open", "--entity", "acme|w1|A||", "--json"];
+    let listed = dvss.cli(&of_entity).await.json();
+    assert_eq!(listed["rows"].as_array().map(Vec::len), Some(1), "{listed}");
+    assert_eq!(listed["rows"][0]["id"], json!(stale), "{listed}");
+    let words = dvss.cli(&["divergences", "show", &stale]).await;
+    assert!(words.code == 0 && words.stdout.contains("STALE"), "{words:?}");
+    let judged =
+        dvss.cli(&["divergences", "resolve", &stale, "--reason", "recounted", "--json"]).await.json();
+    assert_eq!([&judged["status"], &judged["reason"]], [&json!("resolved"), &json!("recounted")]);
+    assert_eq!(dvss.cli(&of_entity).await.json()["rows"], json!([]), "nobody has to look at it again");
+    let conflicts = dvss.cli(&["divergences", "list", "--vendor", "acme", "--open"]).await;
+    assert!(conflicts.stdout.contains("CONFLICT"), "{conflicts:?}");
 
     let shown = dvss.cli(&["explain", &poison.id(), "--json"]).await.json();
     assert_eq!(shown["status"], "QUARANTINED");
@@ -201,7 +214,7 @@ async fn accepted_is_what_explain_says_of_an_event_on_its_way() {
 #[tokio::test]
 async fn an_event_is_explained_from_its_2xx_on() {
     let place = Place::new();
-    let dvss = place.up().env("DVSS_STAGES", "[]").go().await;
+    let dvss = place.up().env("DVSS_STAGES", "[outbox]").go().await;
     let (acme, _other) = (dvss.vendor("acme").await, dvss.vendor("zeta").await);
     let sent = dvss.send(&acme, &stock("e1", "2024-05-01T12:00:00.123456789Z", "A", "5")).await;
     let shown = dvss.cli(&["explain", &sent.id(), "--json"]).await.json();

@@ -109,6 +109,10 @@ async fn discarded_is_accounted_for_and_final() {
     let report = dvss.settled().await;
     assert_balanced(&report);
     assert_eq!(account(&report, "acme")["quarantined"], 1, "discarded stays on the books");
+    let words = dvss.cli(&["explain", &id]).await.stdout;
+    assert!(words.contains("DISCARDED") && words.contains("a test of theirs"), "{words}");
+    let open = dvss.cli(&["quarantine", "list", "--open", "--json"]).await.json();
+    assert_eq!((open["rows"].clone(), parked(&dvss).await.len()), (json!([]), 1));
     dvss.stop().await;
 }
 
@@ -129,6 +133,18 @@ async fn a_vendor_over_its_budget_is_parked_untried_and_resumes_in_order() {
         [&account(&report, "acme")["quarantined"], &account(&report, "other")["published"]],
         [&json!(8), &json!(1)]
     );
+    let part = async |more: &[&str]| {
+        let ran = dvss.cli(&[&["quarantine", "list", "--limit", "5", "--json"], more].concat()).await;
+        let page = ran.json();
+        let next = page["next"].as_str().map(str::to_owned);
+        assert_eq!(next.is_some(), ran.stderr.contains("--cursor"), "{ran:?}");
+        (page["rows"].as_array().expect("rows").len(), next)
+    };
+    let (first, next) = part(&[]).await;
+    let (second, end) = part(&["--cursor", &next.expect("more follow")]).await;
+    assert_eq!((first, second, end), (5, 3, None));
+    let nobody = dvss.cli(&["quarantine", "resume", "acne"]).await;
+    assert!(nobody.code == 5 && nobody.stderr.contains("not-found"), "{nobody:?}");
     let rows = parked(&dvss).await;
     let untried = rows.iter().filter(|row| row["code"] == "over-budget").count();
     assert!(rows.len() == 8 && (1..=5).contains(&untried), "beyond the budget nothing is tried: {rows:?}");

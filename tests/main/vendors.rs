@@ -28,6 +28,13 @@ async fn keys_are_shown_once_rotate_and_are_revoked() {
     assert!(old.key.len() >= 32, "a key that nobody guesses");
     dvss.send(&old, &stock("probe", NOON, "P", "1")).await.expect(202);
 
+    let typo = dvss.cli(&["vendors", "add", "zeta", "--platform", "shopfy"]).await;
+    assert!(
+        typo.code == 0 && typo.stderr.contains("warning: ") && typo.stderr.contains("shopfy"),
+        "{typo:?}"
+    );
+    let mended = dvss.cli(&["vendors", "set", "zeta", "--platform", "shopify"]).await;
+    assert!(mended.code == 0 && mended.stderr.is_empty(), "{mended:?}");
     let listed = dvss.cli(&["vendors", "list", "--json"]).await.json();
     let row = listed["vendors"].as_array().expect("vendors").iter().find(|row| row["vendorId"] == "acme");
     assert_eq!(row.expect("it is listed")["disabled"], false);

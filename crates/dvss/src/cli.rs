@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser as NotEmpty;
 use clap::{Args, Parser, Subcommand};
 
 /// Exit codes.
@@ -13,7 +14,7 @@ pub mod exit {
     pub const FAILURE: u8 = 1;
     /// The books do not balance.
     pub const UNBALANCED: u8 = 3;
-    /// The server does not answer.
+    /// The server does not answer, or it is not dvss.
     pub const UNREACHABLE: u8 = 4;
     /// The server refused; stderr has its code and reason.
     pub const REFUSED: u8 = 5;
@@ -21,7 +22,9 @@ pub mod exit {
     /// The exit code of an error.
     pub fn of(error: &anyhow::Error) -> u8 {
         match error.downcast_ref::<crate::client::Error>() {
-            Some(crate::client::Error::Unreachable { .. }) => UNREACHABLE,
+            Some(crate::client::Error::Unreachable { .. } | crate::client::Error::Foreign { .. }) => {
+                UNREACHABLE
+            }
             Some(crate::client::Error::Refused { .. }) => REFUSED,
             None => FAILURE,
         }
@@ -35,7 +38,13 @@ pub mod exit {
 #[command(name = "dvss", version, max_term_width = 110)]
 pub struct Cli {
     /// The operator API that commands speak to.
-    #[arg(long, global = true, env = "DVSS_SERVER", default_value = "http://127.0.0.1:8081")]
+    #[arg(
+        long,
+        global = true,
+        env = "DVSS_SERVER",
+        default_value = "http://127.0.0.1:8081",
+        value_parser = crate::client::server
+    )]
     pub server: String,
     /// Print JSON instead of text.
     #[arg(long, global = true)]
@@ -63,16 +72,19 @@ pub enum Command {
     /// Where did my event go? Every coordinate of one event.
     Explain {
         /// The event's ingest id.
+        #[arg(value_parser = NotEmpty::new())]
         ingest_id: String,
     },
     /// The facts of one entity, in fold order, and the state that they give.
     History {
         /// The entity's key, for example `acme|w1|SKU-1||`.
+        #[arg(value_parser = NotEmpty::new())]
         entity: String,
     },
     /// Fold all facts of one entity anew.
     Recompute {
         /// The entity's key.
+        #[arg(value_parser = NotEmpty::new())]
         entity: String,
     },
     /// Prove that every accepted event is accounted for.
@@ -84,6 +96,9 @@ pub enum Command {
     /// Records that a stage could not work on.
     #[command(subcommand)]
     Quarantine(Quarantine),
+    /// Where what was said disagrees with what is known.
+    #[command(subcommand)]
+    Divergences(Divergences),
     /// Groups, lag and quarantine depth.
     Status,
     /// Committed offsets of a stopped embedded log.
@@ -136,6 +151,7 @@ pub enum Vendors {
     /// Add a vendor; prints its key, once.
     Add {
         /// The vendor's id.
+        #[arg(value_parser = NotEmpty::new())]
         id: String,
         /// Platform whose shipped mappings apply, for example `shopify`.
         #[arg(long)]
@@ -151,6 +167,7 @@ pub enum Vendors {
     /// setting away.
     Set {
         /// The vendor's id.
+        #[arg(value_parser = NotEmpty::new())]
         id: String,
         /// Platform whose shipped mappings apply, for example `shopify`.
         #[arg(long)]
@@ -167,21 +184,25 @@ pub enum Vendors {
     /// Give the vendor a second key and print it, once; the older stays valid until revoked.
     Rotate {
         /// The vendor's id.
+        #[arg(value_parser = NotEmpty::new())]
         id: String,
     },
     /// Revoke all keys but the newest.
     Revoke {
         /// The vendor's id.
+        #[arg(value_parser = NotEmpty::new())]
         id: String,
     },
     /// Refuse the vendor's events from now on.
     Disable {
         /// The vendor's id.
+        #[arg(value_parser = NotEmpty::new())]
         id: String,
     },
     /// Take the vendor's events again.
     Enable {
         /// The vendor's id.
+        #[arg(value_parser = NotEmpty::new())]
         id: String,
     },
 }
@@ -217,8 +238,10 @@ pub enum Mappings {
 #[derive(Debug, Args)]
 pub struct MappingVersion {
     /// A vendor's id, or `platform:NAME`.
+    #[arg(value_parser = NotEmpty::new())]
     pub owner: String,
     /// The event type.
+    #[arg(value_parser = NotEmpty::new())]
     pub event_type: String,
     /// The version; the newest where it is not given.
     pub version: Option<u32>,
@@ -228,6 +251,7 @@ pub struct MappingVersion {
 #[derive(Debug, Args)]
 pub struct Tail {
     /// The topic.
+    #[arg(value_parser = NotEmpty::new())]
     pub topic: String,
     /// Begin at the first record that is kept.
     #[arg(long)]
@@ -248,6 +272,12 @@ pub enum Quarantine {
         /// Only this vendor.
         #[arg(long)]
         vendor: Option<String>,
+        /// Only what still waits for somebody.
+        #[arg(long)]
+        open: bool,
+        /// Which part of the list.
+        #[command(flatten)]
+        part: Part,
     },
     /// Show one row.
     Show(QuarantineRow),
@@ -259,22 +289,77 @@ pub enum Quarantine {
         #[command(flatten)]
         row: QuarantineRow,
         /// Why; kept in the audit log.
-        #[arg(long)]
+        #[arg(long, value_parser = NotEmpty::new())]
         reason: String,
     },
     /// Release a vendor's parked records in order, and try its new ones again.
     Resume {
         /// The vendor's id.
+        #[arg(value_parser = NotEmpty::new())]
         vendor: String,
     },
+}
+
+/// `dvss divergences …`
+#[derive(Debug, Subcommand)]
+pub enum Divergences {
+    /// List them: of a vendor or an entity the latest first, else in no particular order.
+    List {
+        /// Only about this entity, for example `acme|w1|SKU-1||`.
+        #[arg(long)]
+        entity: Option<String>,
+        /// Only this vendor.
+        #[arg(long)]
+        vendor: Option<String>,
+        /// Only those that nobody has judged.
+        #[arg(long)]
+        open: bool,
+        /// Which part of the list.
+        #[command(flatten)]
+        part: Part,
+    },
+    /// Show one, with both sides.
+    Show {
+        /// Its id, as the list has it.
+        #[arg(value_parser = NotEmpty::new())]
+        id: String,
+    },
+    /// Judge that it is so, and needs nothing.
+    Accept(Verdict),
+    /// Judge that what caused it was put right.
+    Resolve(Verdict),
+}
+
+/// A verdict on a divergence.
+#[derive(Debug, Args)]
+pub struct Verdict {
+    /// Its id, as the list has it.
+    #[arg(value_parser = NotEmpty::new())]
+    pub id: String,
+    /// Why; kept in the audit log.
+    #[arg(long, value_parser = NotEmpty::new())]
+    pub reason: String,
+}
+
+/// Which part of a list that may be long.
+#[derive(Debug, Args)]
+pub struct Part {
+    /// Most rows.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: u64,
+    /// Where to go on: `next` of an earlier part of the same list.
+    #[arg(long)]
+    pub cursor: Option<String>,
 }
 
 /// Which quarantine row.
 #[derive(Debug, Args)]
 pub struct QuarantineRow {
     /// The stage, for example `dvss.normalize`.
+    #[arg(value_parser = NotEmpty::new())]
     pub stage: String,
     /// The identity under it.
+    #[arg(value_parser = NotEmpty::new())]
     pub identity: String,
 }
 

@@ -13,11 +13,18 @@ pub enum Error {
         /// What the client says.
         reason: String,
     },
+    /// Somebody answers, and not as dvss does.
+    Foreign {
+        /// The server's address.
+        server: String,
+        /// HTTP status.
+        status: StatusCode,
+    },
     /// The server says no.
     Refused {
         /// HTTP status.
         status: StatusCode,
-        /// Stable code, where the answer has one.
+        /// Stable code.
         code: String,
         /// What is wrong.
         detail: String,
@@ -31,6 +38,13 @@ impl std::fmt::Display for Error {
                 write!(
                     formatter,
                     "no answer from {server} ({reason}); is `dvss up` running there? --server names another"
+                )
+            }
+            Self::Foreign { server, status } => {
+                write!(
+                    formatter,
+                    "{server} answers HTTP {status}, and not as dvss does; is that the operator API of a `dvss \
+                     up`, or something in between? --server names another"
                 )
             }
             Self::Refused { status, code, detail } => {
@@ -91,16 +105,30 @@ impl Client {
         };
         let answer: Response = request.send().await.map_err(unreachable)?;
         let status = answer.status();
-        let body: Value = match answer.bytes().await {
-            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or(Value::Null),
-            Err(error) => return Err(unreachable(error)),
-        };
-        if status.is_success() {
-            return Ok(body);
-        }
-        let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-        let detail = if text("detail").is_empty() { status.to_string() } else { text("detail") };
-        Err(Error::Refused { status, code: text("code"), detail })
+        let bytes = answer.bytes().await.map_err(unreachable)?;
+        read(status, &bytes).ok_or_else(|| Error::Foreign { server: self.server.clone(), status })?
+    }
+}
+
+/// What an answer says; `None` where dvss would not answer so.
+fn read(status: StatusCode, body: &[u8]) -> Option<Result<Value, Error>> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    if status.is_success() {
+        return Some(Ok(body));
+    }
+    let text = |name: &str| body[name].as_str().map(str::to_owned);
+    Some(Err(Error::Refused { status, code: text("code")?, detail: text("detail")? }))
+}
+
+/// The address of a server: `http://` may be left out.
+pub fn server(text: &str) -> Result<String, String> {
+    let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let usual = "write it as http://127.0.0.1:8081, or without the http://";
+    let url = reqwest::Url::parse(&full).map_err(|error| format!("{error}; {usual}"))?;
+    match url.scheme() {
+        "http" => Ok(full),
+        "https" => Err(format!("dvss speaks HTTP to the operator API, not https; {usual}")),
+        other => Err(format!("{other}:// is no address of the operator API; {usual}")),
     }
 }
 
@@ -112,4 +140,48 @@ pub fn segment(text: &str) -> String {
             _ => format!("%{byte:02X}"),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_dvss_answers_as_dvss_does() {
+        let (good, bad) = (StatusCode::OK, StatusCode::BAD_GATEWAY);
+        assert!(matches!(read(good, b"{\"a\":1}"), Some(Ok(_))));
+        let refused = read(StatusCode::NOT_FOUND, br#"{"code":"not-found","detail":"no"}"#);
+        assert!(matches!(refused, Some(Err(Error::Refused { code, .. })) if code == "not-found"));
+        for (status, body) in [
+            (good, &b"<html>"[..]),
+            (good, b""),
+            (bad, b"<html>"),
+            (bad, b""),
+            (bad, b"{}"),
+            (bad, br#"{"detail":"no"}"#),
+            (bad, br#"["code"]"#),
+        ] {
+            assert!(read(status, body).is_none(), "{status} {body:?}");
+        }
+        let said = Error::Foreign { server: "http://proxy".to_owned(), status: bad }.to_string();
+        assert!(said.contains("http://proxy answers HTTP 502 Bad Gateway"), "{said}");
+    }
+
+    #[test]
+    fn a_server_needs_no_scheme() {
+        for (text, address) in [
+            ("localhost:8081", "http://localhost:8081"),
+            ("127.0.0.1:8081", "http://127.0.0.1:8081"),
+            ("[::1]:8081", "http://[::1]:8081"),
+            ("http://ops.example/dvss", "http://ops.example/dvss"),
+        ] {
+            assert_eq!(server(text).as_deref(), Ok(address));
+        }
+        for (text, why) in
+            [("", "empty host"), ("ftp://x", "ftp://"), ("http://x:port", "port"), ("https://x", "not https")]
+        {
+            let error = server(text).expect_err("no address");
+            assert!(error.contains(why) && error.contains("http://127.0.0.1:8081"), "{text:?}: {error}");
+        }
+    }
 }

@@ -104,10 +104,10 @@ async fn event(operator: &Operator, entry: &Entry, parked: Vec<Value>) -> Result
     let status = status(Evidence { published, waits: waits(&parked) });
     let repeats = ingest::repeats(tables, &entry.vendor_id, &entry.external_event_id).await?;
     let conflicts = ingest::conflicts(tables, &entry.vendor_id, &entry.external_event_id).await?;
-    let (divergence, _) = divergences::by_event(tables, entry.ingest_id, None).await?;
+    let divergence = divergence_of(operator, entry.ingest_id).await?;
     let divergence = divergence.iter().map(|row| {
         json!({
-            "kind": row.divergence.kind, "line": row.divergence.line, "leg": row.divergence.leg,
+            "id": row.id(), "kind": row.divergence.kind, "line": row.divergence.line, "leg": row.divergence.leg,
             "revision": row.divergence.revision, "message": row.divergence.message, "status": row.status.as_str(),
             "published": row.outbox.as_ref().and_then(|outbox| outbox.coordinates.as_ref()).map(facts::coordinates),
         })
@@ -134,6 +134,19 @@ async fn event(operator: &Operator, entry: &Entry, parked: Vec<Value>) -> Result
         "repeats": repeats.iter().map(brief).collect::<Vec<_>>(),
         "conflicts": conflicts.iter().map(brief).collect::<Vec<_>>(),
     }))
+}
+
+async fn divergence_of(operator: &Operator, id: IngestId) -> Result<Vec<divergences::Entry>, Problem> {
+    let (mut rows, mut after) = (Vec::new(), None);
+    loop {
+        let (page, next) = divergences::by_event(&*operator.ports.tables, id, after).await?;
+        rows.extend(page);
+        after = next;
+        if after.is_none() {
+            rows.sort_by(|one, other| one.key.cmp(&other.key));
+            return Ok(rows);
+        }
+    }
 }
 
 /// What a winner's status follows from.

@@ -11,17 +11,20 @@
 //! | [`entities`] | an entity's facts and state |
 //! | [`reconcile`] | the books: is every accepted event accounted for? |
 //! | [`topics`] | a topic's records, in pages |
-//! | [`vendors`], [`mappings`], [`quarantine`] | what operators change |
+//! | [`vendors`], [`mappings`], [`quarantine`], [`divergences`] | what operators change |
 //! | `guard` | who may speak to the API |
+//! | `pages` | lists that may be long |
 //! | [`status`] | groups, lag, readiness |
 //! | [`console`] | the page at `/` |
 
 pub mod console;
+pub mod divergences;
 pub mod entities;
 pub mod events;
 mod facts;
 mod guard;
 pub mod mappings;
+mod pages;
 pub mod problem;
 pub mod quarantine;
 pub mod reconcile;

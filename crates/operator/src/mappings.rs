@@ -10,6 +10,7 @@ use stores::quarantine::ACTOR;
 
 use crate::problem::Problem;
 use crate::server::Operator;
+use crate::vendors::{nobody_is, warned};
 
 /// Query of `POST /mappings`.
 #[derive(Debug, Deserialize)]
@@ -40,7 +41,8 @@ pub async fn put(
         let row = mappings::put(tables, now, ACTOR, &document).await?;
         rows.push(if put.activate { mappings::activate(tables, now, ACTOR, &id).await? } else { row });
     }
-    Ok(Json(json!({ "mappings": rows.iter().map(shown).collect::<Vec<_>>() })))
+    let answer = json!({ "mappings": rows.iter().map(shown).collect::<Vec<_>>() });
+    Ok(Json(warned(answer, nobody_is(&operator, &owner).await)))
 }
 
 /// `GET /mappings`

@@ -1,10 +1,18 @@
 //! Errors of the operator API: RFC 9457 problem details with a stable code.
 
 use axum::Json;
+use axum::body::to_bytes;
+use axum::extract::Request;
 use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use contract::Code;
 use serde_json::json;
+
+/// Media type of every error.
+const MEDIA_TYPE: &str = "application/problem+json";
+/// Most bytes that are read of what a framework says of an error.
+const MOST_SAID: usize = 16 * 1_024;
 
 /// An error answer.
 #[derive(Debug)]
@@ -54,7 +62,41 @@ impl IntoResponse for Problem {
             "type": format!("urn:dvss:error:{}", self.code), "title": self.code.as_str(), "status": status.as_u16(),
             "code": self.code.as_str(), "detail": self.detail,
         });
-        (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(body)).into_response()
+        (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], Json(body)).into_response()
+    }
+}
+
+/// Makes problem documents of errors that are none, as a middleware: the framework's own, about bodies that
+/// are not what they should be, and methods that a path does not take.
+pub async fn only(request: Request, next: Next) -> Response {
+    let asked = format!("{} {}", request.method(), request.uri().path());
+    let answer = next.run(request).await;
+    let status = answer.status();
+    let is_problem = answer.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == MEDIA_TYPE);
+    if is_problem || !(status.is_client_error() || status.is_server_error()) {
+        return answer;
+    }
+    let said = to_bytes(answer.into_body(), MOST_SAID).await.unwrap_or_default();
+    let detail = match String::from_utf8_lossy(&said).trim() {
+        _ if status == StatusCode::METHOD_NOT_ALLOWED => {
+            format!("{asked}: the path does not take this method; `Allow` names those that it takes")
+        }
+        "" => format!("{asked}: {status}"),
+        said => said.to_owned(),
+    };
+    Problem::new(code_of(status), detail).into_response()
+}
+
+/// The code of an error that has none.
+fn code_of(status: StatusCode) -> Code {
+    match status {
+        StatusCode::NOT_FOUND => Code::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed,
+        StatusCode::REQUEST_TIMEOUT => Code::RequestTimeout,
+        StatusCode::PAYLOAD_TOO_LARGE => Code::BodyTooLarge,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Code::ContentTypeUnsupported,
+        status if status.is_client_error() => Code::RequestInvalid,
+        _ => Code::Internal,
     }
 }
 

@@ -6,13 +6,15 @@ use contract::{Code, IngestId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use stores::quarantine::{self, Parked, Refused, Resumed};
+use stores::vendors;
 
+use crate::pages;
 use crate::problem::Problem;
 use crate::server::Operator;
 use crate::vendors::vendor_id;
 
-/// Rows that a list shows.
-const MOST: usize = 10_000;
+/// Most bytes of a reason.
+const MOST_REASON: usize = 2_000;
 
 /// Query of `GET /quarantine`.
 #[derive(Debug, Deserialize)]
@@ -20,6 +22,18 @@ const MOST: usize = 10_000;
 pub struct Filter {
     stage: Option<String>,
     vendor: Option<String>,
+    /// `OPEN`, `RELEASED` or `DISCARDED`.
+    status: Option<quarantine::Status>,
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+impl Filter {
+    fn wants(&self, row: &Parked) -> bool {
+        let vendor = row.vendor_id.as_ref().map(|id| id.as_str());
+        self.status.is_none_or(|status| status == row.status)
+            && (self.vendor.is_none() || self.vendor.as_deref() == vendor)
+    }
 }
 
 /// Body of a discard.
@@ -34,20 +48,21 @@ pub async fn list(
     State(operator): State<Operator>,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Value>, Problem> {
-    let mut rows = Vec::new();
-    each(&operator, filter.stage.as_deref(), |row| {
-        let wanted = filter
-            .vendor
-            .as_deref()
-            .is_none_or(|vendor| row.vendor_id.as_ref().is_some_and(|id| id.as_str() == vendor));
-        if wanted && rows.len() <= MOST {
-            rows.push(shown(&row));
+    let limit = pages::limit(filter.limit)?;
+    let stage = filter.stage.as_deref();
+    let of = stage.unwrap_or_default();
+    let mut after = pages::read(of, filter.cursor.as_deref())?;
+    let (mut rows, mut looked_at) = (Vec::new(), 0);
+    loop {
+        let most = limit - rows.len();
+        let (page, next) = quarantine::list_some(&operator.ports, stage, after, most).await?;
+        looked_at += most;
+        rows.extend(page.iter().filter(|row| filter.wants(row)).map(shown));
+        after = next;
+        if after.is_none() || rows.len() >= limit || looked_at >= pages::MOST_LOOKED_AT {
+            return Ok(Json(json!({ "rows": rows, "next": pages::write(of, after) })));
         }
-    })
-    .await?;
-    let complete = rows.len() <= MOST;
-    rows.truncate(MOST);
-    Ok(Json(json!({ "rows": rows, "complete": complete })))
+    }
 }
 
 /// `GET /quarantine/{stage}/{identity}`
@@ -73,27 +88,47 @@ pub async fn discard(
     Path((stage, identity)): Path<(String, String)>,
     Json(body): Json<Discard>,
 ) -> Result<Json<Value>, Problem> {
-    let row = quarantine::discard(&operator.ports, &stage, &identity, &body.reason).await?;
+    let row = quarantine::discard(&operator.ports, &stage, &identity, reason(&body.reason)?).await?;
     Ok(Json(shown(&row)))
 }
 
-/// `POST /vendors/{id}/resume`: what was released, and what could not be and why.
+/// A reason that tells whoever reads the audit something.
+pub fn reason(text: &str) -> Result<&str, Problem> {
+    match text.trim() {
+        "" => Err(Problem::invalid("the reason is empty; it is what the audit log keeps of a verdict")),
+        text if text.len() > MOST_REASON => {
+            Err(Problem::invalid(format!("the reason has {} bytes; at most {MOST_REASON}", text.len())))
+        }
+        text => Ok(text),
+    }
+}
+
+/// `POST /vendors/{id}/resume`: what was released, and what could not be and why; all of it is counted, the
+/// first [`quarantine::MOST_SHOWN`] of either kind are shown.
 pub async fn resume(
     State(operator): State<Operator>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    let Resumed { released, failed } = quarantine::resume(&operator.ports, &vendor_id(&id)?).await?;
-    let failed = failed.into_iter().map(|(row, error)| {
+    let vendor = vendor_id(&id)?;
+    let Resumed { released, failed, rows, failures } = quarantine::resume(&operator.ports, &vendor).await?;
+    // Records may name a vendor that was never added; where none does, nobody is meant.
+    if released + failed == 0 && vendors::get(&*operator.ports.tables, &vendor).await?.is_none() {
+        let what =
+            format!("vendor {vendor}, and nothing of it is parked; `dvss vendors list` shows who there is");
+        return Err(Problem::not_found(what));
+    }
+    let failures = failures.into_iter().map(|(stage, identity, error)| {
         let problem = Problem::from(error);
-        tracing::warn!(stage = row.stage, identity = row.identity, %problem, "not released");
+        tracing::warn!(stage, identity, %problem, "not released");
         json!({
-            "stage": row.stage, "identity": row.identity, "code": problem.code().as_str(),
+            "stage": stage, "identity": identity, "code": problem.code().as_str(),
             "message": problem.to_string(),
         })
     });
-    let failed: Vec<Value> = failed.collect();
+    let failures: Vec<Value> = failures.collect();
     Ok(Json(json!({
-        "rows": released.iter().map(shown).collect::<Vec<_>>(), "failed": failed, "complete": failed.is_empty(),
+        "rows": rows.iter().map(shown).collect::<Vec<_>>(), "released": released,
+        "failures": failures, "failed": failed,
     })))
 }
 
@@ -112,22 +147,6 @@ pub async fn open(operator: &Operator) -> Result<u64, Problem> {
 /// An event's rows, for `explain`.
 pub async fn of_event(operator: &Operator, id: IngestId) -> Result<Vec<Value>, Problem> {
     Ok(quarantine::by_event(&operator.ports, id).await?.iter().map(shown).collect())
-}
-
-async fn each(
-    operator: &Operator,
-    stage: Option<&str>,
-    mut visit: impl FnMut(Parked),
-) -> Result<(), Problem> {
-    let mut after = None;
-    loop {
-        let (page, next) = quarantine::list(&operator.ports, stage, after).await?;
-        page.into_iter().for_each(&mut visit);
-        after = next;
-        if after.is_none() {
-            return Ok(());
-        }
-    }
 }
 
 fn shown(row: &Parked) -> Value {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::Router;
 use axum::http::{StatusCode, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use ports::Ports;
@@ -15,7 +15,10 @@ use stores::codec::Codec;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{console, entities, events, guard, mappings, quarantine, reconcile, status, topics, vendors};
+use crate::problem::{self, Problem};
+use crate::{
+    console, divergences, entities, events, guard, mappings, quarantine, reconcile, status, topics, vendors,
+};
 
 /// A stage, as operators see it.
 #[derive(Debug, Clone, Serialize)]
@@ -82,6 +85,10 @@ impl Operator {
             .route("/quarantine/{stage}/{identity}", get(quarantine::show))
             .route("/quarantine/{stage}/{identity}/release", post(quarantine::release))
             .route("/quarantine/{stage}/{identity}/discard", post(quarantine::discard))
+            .route("/divergences", get(divergences::list))
+            .route("/divergences/{id}", get(divergences::show))
+            .route("/divergences/{id}/accept", post(divergences::accept))
+            .route("/divergences/{id}/resolve", post(divergences::resolve))
             .route("/reconcile", get(reconcile::report))
             .route("/reconcile/repair", post(reconcile::repair))
             .route("/status", get(status::status))
@@ -90,10 +97,12 @@ impl Operator {
             .nest("/api/v1", api.layer(from_fn_with_state(listens, guard::check)))
             .route("/", get(console::page))
             .route("/metrics", get(status::metrics))
+            .fallback(async || Problem::not_found("such path; see /api/v1/openapi.json"))
+            .layer(from_fn(problem::only))
+            // What probes ask answers in two words, and is none of the API's.
             .route("/livez", get(status::livez))
             .route("/readyz", get(status::readyz))
             .route("/startupz", get(status::startupz))
-            .fallback(async || crate::problem::Problem::not_found("such path; see /api/v1/openapi.json"))
             .with_state(self)
     }
 

@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use contract::{Code, VendorId};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
+use stores::mappings::{self, Owner};
 use stores::quarantine::ACTOR;
 use stores::vendors::{self, Error, Key, Rate, Settings, Vendor};
 
@@ -31,7 +32,60 @@ pub async fn add(State(operator): State<Operator>, Json(body): Json<Add>) -> Res
     let key = draw(&id);
     let vendor =
         vendors::add(&*operator.ports.tables, operator.ports.clock.now(), ACTOR, settings, &key).await?;
-    Ok(Json(with_key(&vendor, &key)))
+    let shown = warned(with_key(&vendor, &key), unmapped(&operator, &vendor).await);
+    Ok(Json(shown))
+}
+
+/// Says of a platform that no mapping is of it: a typing error, or one that somebody is to write yet.
+async fn unmapped(operator: &Operator, vendor: &Vendor) -> Option<String> {
+    let platform = vendor.settings.platform.clone()?;
+    let of_platform = mappings::list(&*operator.ports.tables, Some(&Owner::Platform(platform.clone()))).await;
+    // The vendor is written; where the rest cannot be read, nothing is known against it.
+    of_platform.is_ok_and(|rows| rows.is_empty()).then(|| {
+        format!(
+            "no mapping is of the platform {platform:?} (yet): `dvss mappings list` shows which there are, and \
+             `dvss vendors set {} --platform NAME` mends a typing error",
+            vendor.vendor_id
+        )
+    })
+}
+
+/// Says of a mapping's owner that no vendor is it, or on it: a typing error, or one that is still to be added.
+pub async fn nobody_is(operator: &Operator, owner: &Owner) -> Option<String> {
+    let tables = &*operator.ports.tables;
+    match owner {
+        Owner::Vendor(vendor) => {
+            let known = vendors::get(tables, vendor).await;
+            known
+                .is_ok_and(|known| known.is_none())
+                .then(|| format!("there is no vendor {vendor} (yet): `dvss vendors list` shows who there is"))
+        }
+        // Everybody falls back to it.
+        Owner::Platform(name) if name == mappings::CANONICAL_PLATFORM => None,
+        Owner::Platform(name) => {
+            let mut after = None;
+            loop {
+                let (page, next) = vendors::list(tables, after, 1_000).await.ok()?;
+                if page.iter().any(|vendor| vendor.settings.platform.as_ref() == Some(name)) {
+                    return None;
+                }
+                after = next;
+                if after.is_none() {
+                    return Some(format!(
+                        "no vendor is on the platform {name:?} (yet): `dvss vendors set ID --platform {name}`"
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// The answer with a warning: it was done, and may not be what was meant.
+pub fn warned(mut answer: Value, warning: Option<String>) -> Value {
+    if let Some(warning) = warning {
+        answer["warnings"] = json!([warning]);
+    }
+    answer
 }
 
 /// Body of `POST /vendors/{id}`. What it leaves out stays; null takes a setting away.
@@ -69,7 +123,9 @@ pub async fn set(
         }
     };
     let (tables, now) = (&*operator.ports.tables, operator.ports.clock.now());
-    Ok(Json(shown(&vendors::adjust(tables, now, ACTOR, &vendor_id(&id)?, edit).await?)))
+    let vendor = vendors::adjust(tables, now, ACTOR, &vendor_id(&id)?, edit).await?;
+    let warning = if body.platform.is_some() { unmapped(&operator, &vendor).await } else { None };
+    Ok(Json(warned(shown(&vendor), warning)))
 }
 
 /// `GET /vendors`

@@ -56,7 +56,8 @@ pub struct Placed {
 pub struct Output {
     /// The record.
     pub record: Record,
-    /// Outputs with an equal identity are produced once a transaction (the first of them).
+    /// Outputs with an equal identity are produced once a batch (the first of them), in however many
+    /// transactions it is committed.
     pub identity: Option<String>,
 }
 

@@ -12,12 +12,13 @@ use ports::tables::{Attr, Condition, Cursor, Edit, Error, Item, Key, Query, Row,
 use runtime::{Failure, Output};
 use serde::{Deserialize, Serialize};
 
+use crate::audit::{self, Deed};
 use crate::codec::Codec;
 use crate::failure;
 use crate::outbox::{self, Publication, RowRef};
 use crate::tables::{BY_EVENT, DIVERGENCE};
 
-/// How often [`record`] looks again where another writer was first.
+/// How often [`record`] and [`judge`] look again where another writer was first.
 const ATTEMPTS: usize = 8;
 
 /// What a person made of a divergence.
@@ -63,6 +64,25 @@ pub struct Entry {
     pub recorded_at: String,
     /// Its publication.
     pub outbox: Option<outbox::State>,
+}
+
+impl Entry {
+    /// What people call the row: `ingestId.line.leg.KIND.revision`.
+    pub fn id(&self) -> String {
+        let Divergence { ingest_id, line, leg, kind, revision, .. } = &self.divergence;
+        format!("{ingest_id}.{line}.{leg}.{}.{revision}", kind_name(*kind))
+    }
+}
+
+/// Why a person's wish was not granted.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// No such row.
+    #[error("there is no divergence {0}; `dvss divergences list` shows their ids")]
+    NotFound(String),
+    /// The tables.
+    #[error(transparent)]
+    Tables(#[from] Error),
 }
 
 /// The kind as it is written in keys and on the wire.
@@ -225,6 +245,33 @@ pub async fn of_vendor(
     Ok((page.rows.iter().map(read).collect::<Result<_, _>>()?, page.next))
 }
 
+/// One page of all rows, in no particular order.
+pub async fn of_all(
+    tables: &dyn Tables,
+    after: Option<Cursor>,
+    limit: usize,
+) -> Result<(Vec<Entry>, Option<Cursor>), Error> {
+    let page = tables.scan(&DIVERGENCE, after, limit).await?;
+    Ok((page.rows.iter().map(read).collect::<Result<_, _>>()?, page.next))
+}
+
+/// The row of this [id](Entry::id). The index that it is found by may lag behind the table.
+pub async fn find(tables: &dyn Tables, id: &str) -> Result<Entry, Refused> {
+    let event = id.split('.').next().and_then(|event| IngestId::parse(event).ok());
+    let not_found = || Refused::NotFound(id.to_owned());
+    let (event, mut after) = (event.ok_or_else(not_found)?, None);
+    loop {
+        let (page, next) = by_event(tables, event, after).await?;
+        if let Some(found) = page.into_iter().find(|entry| entry.id() == id) {
+            return Ok(found);
+        }
+        after = next;
+        if after.is_none() {
+            return Err(not_found());
+        }
+    }
+}
+
 /// One page of the rows about one event. The index may lag behind the table.
 pub async fn by_event(
     tables: &dyn Tables,
@@ -239,23 +286,41 @@ pub async fn by_event(
     Ok((rows.map(|row| read(&row)).collect::<Result<_, _>>()?, page.next))
 }
 
-/// A person's verdict on a row. False where the row is not there, or not in the status `from`.
-pub async fn set_status(
+/// A person's verdict on a row, and why, in one transaction with the audit's entry. The same verdict again
+/// changes nothing, its first reason stays.
+pub async fn judge(
     tables: &dyn Tables,
-    key: &Key,
-    from: Status,
-    to: Status,
-    note: Option<&str>,
-) -> Result<bool, Error> {
-    let status = |status: Status| Attr::S(status.as_str().to_owned());
-    let mut edits = vec![Edit::Set("status", status(to))];
-    edits.extend(note.map(|note| Edit::Set("note", Attr::S(note.to_owned()))));
-    let condition = Condition::Equals("status", status(from));
-    match tables.write(Write::edit(&DIVERGENCE, key.clone(), edits, condition)).await {
-        Ok(()) => Ok(true),
-        Err(Error::Condition(_)) => Ok(false),
-        Err(error) => Err(error),
+    now: Timestamp,
+    actor: &str,
+    id: &str,
+    verdict: Status,
+    reason: &str,
+) -> Result<Entry, Refused> {
+    let text = |status: Status| Attr::S(status.as_str().to_owned());
+    for _ in 0..ATTEMPTS {
+        let before = find(tables, id).await?;
+        if before.status == verdict {
+            return Ok(before);
+        }
+        let after = Entry { status: verdict, note: Some(reason.to_owned()), ..before.clone() };
+        let edits = vec![Edit::Set("status", text(verdict)), Edit::Set("note", Attr::S(reason.to_owned()))];
+        let condition = Condition::Equals("status", text(before.status));
+        let write = Write::edit(&DIVERGENCE, before.key.clone(), edits, condition);
+        let told = |entry: &Entry| serde_json::json!({ "status": entry.status, "note": entry.note });
+        let deed = Deed {
+            actor: actor.to_owned(),
+            action: format!("divergence.{}", verdict.as_str()),
+            subject: id.to_owned(),
+            before: told(&before),
+            after: told(&after),
+        };
+        match audit::commit(tables, now, &deed, vec![write]).await {
+            Ok(()) => return Ok(after),
+            Err(Error::Condition(_) | Error::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
+    Err(Refused::Tables(Error::Conflict))
 }
 
 #[cfg(test)]
@@ -317,20 +382,45 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_verdict_needs_the_status_that_was_seen() {
+    async fn a_verdict_is_in_the_row_and_in_the_audit() {
         let tables = EmbeddedTables::new(Engine::in_memory(), &crate::tables::ALL).expect("tables");
         let codec = Codec::new(Arc::new(Registry));
         let now = Timestamp::parse("2026-03-16T08:36:00Z").expect("instant");
         record(&tables, &codec, conflict("first"), now).await.expect("recorded");
-        let key = key(&conflict("first"));
-        let verdict = |from, to| set_status(&tables, &key, from, to, Some("seen"));
-        assert_eq!(verdict(Status::Open, Status::Accepted).await, Ok(true));
-        assert_eq!(verdict(Status::Open, Status::Resolved).await, Ok(false));
-        assert_eq!(verdict(Status::Accepted, Status::Resolved).await, Ok(true));
-        let (rows, _) = by_event(&tables, conflict("first").ingest_id, None).await.expect("rows");
-        assert_eq!((rows[0].status, rows[0].note.as_deref()), (Status::Resolved, Some("seen")));
-        let gone = Key::sorted("acme", "nothing");
-        assert_eq!(set_status(&tables, &gone, Status::Open, Status::Accepted, None).await, Ok(false));
+        let (all, _) = of_all(&tables, None, 10).await.expect("rows");
+        let id = all[0].id();
+        assert_eq!(id, "01J0000000ABCDEFGHJKMNPQRS.0.0.CONFLICT.1");
+        for (verdict, reason, note) in [
+            (Status::Accepted, "it is so", "it is so"),
+            (Status::Resolved, "they corrected it", "they corrected it"),
+            (Status::Resolved, "once more", "they corrected it"),
+        ] {
+            let judged = judge(&tables, now, "operator", &id, verdict, reason).await.expect("judged");
+            let found = find(&tables, &id).await.expect("a row");
+            assert_eq!((judged.status, judged.note.as_deref()), (verdict, Some(note)));
+            assert_eq!(found, judged);
+        }
+        let entries = audit::list(&tables, &audit::day(now), None, 10).await.expect("entries");
+        assert_eq!(audit::verify(&entries), None);
+        let told: Vec<_> = entries
+            .iter()
+            .map(|entry| {
+                let Deed { action, subject, before, after, .. } = &entry.deed;
+                assert_eq!(*subject, id);
+                (action.as_str(), before["status"].as_str(), after["note"].as_str())
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("divergence.accepted", Some("open"), Some("it is so")),
+                ("divergence.resolved", Some("accepted"), Some("they corrected it")),
+            ]
+        );
+        for nothing in ["01J0000000ABCDEFGHJKMNPQRS.0.0.STALE.1", "01J0000000ABCDEFGHJKMNPQRT.0", "", "x"] {
+            let refused = judge(&tables, now, "operator", nothing, Status::Resolved, "-").await;
+            assert!(matches!(refused, Err(Refused::NotFound(_))), "{nothing:?}: {refused:?}");
+        }
     }
 
     #[test]

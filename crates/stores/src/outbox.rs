@@ -68,8 +68,7 @@ impl RowRef {
         Key::sorted(&self.pk, &self.sk)
     }
 
-    /// The record for `dvss.outbox`; `key` is the public record's key. One row is named once a
-    /// transaction.
+    /// The record for `dvss.outbox`; `key` is the public record's key. One row is named once a batch.
     pub fn output(&self, key: &str) -> Output {
         let value = serde_json::to_vec(self).unwrap_or_default();
         let record = Record {

@@ -32,7 +32,9 @@ use crate::tables::QUARANTINE;
 
 use budget::Budgets;
 pub use budget::depth;
-pub use operate::{ACTOR, Refused, Resumed, by_event, discard, list, release, resume, show};
+pub use operate::{
+    ACTOR, MOST_SHOWN, Refused, Resumed, by_event, discard, list, list_some, release, resume, show,
+};
 use row::{Kept, Known, Step, park, precedes_release};
 pub use row::{Parked, Status};
 use subject::{Subject, release_of, vendor_of};

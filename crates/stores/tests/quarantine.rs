@@ -18,7 +18,8 @@ use stores::audit::{self, Entry};
 use stores::codec::Codec;
 use stores::outbox::{RowRef, state};
 use stores::quarantine::{
-    Options, Parked, QuarantineStore, Refused, Status, by_event, depth, discard, list, release, resume, show,
+    MOST_SHOWN, Options, Parked, QuarantineStore, Refused, Status, by_event, depth, discard, list, list_some,
+    release, resume, show,
 };
 use stores::tables::QUARANTINE;
 use tokio::time::{Instant, sleep};
@@ -277,11 +278,11 @@ async fn a_row_that_cannot_be_released_holds_up_none_behind_it() {
     world.ports.tables.write(write).await.expect("written");
     let acme = VendorId::parse("acme").expect("a vendor");
     let resumed = resume(&world.ports, &acme).await.expect("resumed");
-    let released: Vec<_> = resumed.released.iter().map(|row| row.identity.clone()).collect();
+    let released: Vec<_> = resumed.rows.iter().map(|row| row.identity.clone()).collect();
     assert_eq!(released, [id(2).to_string(), id(3).to_string()]);
-    let [(row, Refused::Bytes(_))] = resumed.failed.as_slice() else { panic!("{:?}", resumed.failed) };
-    assert_eq!((row.identity.as_str(), row.status), (id(1).to_string().as_str(), Status::Open));
-    assert_eq!(show(&world.ports, STAGE, &row.identity).await.expect("a row").status, Status::Open);
+    let [(_, identity, Refused::Bytes(_))] = resumed.failures.as_slice() else { panic!("{resumed:?}") };
+    assert_eq!((identity, resumed.failed), (&id(1).to_string(), 1));
+    assert_eq!(show(&world.ports, STAGE, identity).await.expect("a row").status, Status::Open);
 }
 
 #[tokio::test(start_paused = true)]
@@ -368,7 +369,7 @@ async fn a_budget_holds_its_vendor_and_no_other() {
     assert_eq!(depth(&*world.ports.tables, STAGE).await, Ok(6));
     let before: Vec<i64> = ends(&world).await;
     let resumed = resume(&world.ports, &acme).await.expect("resumed");
-    assert_eq!((resumed.released.len(), resumed.failed.len()), (6, 0));
+    assert_eq!((resumed.released, resumed.failed), (6, 0));
     let mut order = vec![];
     for (index, from) in (0..).zip(before) {
         let read = world.ports.log.read(&Partition::new(topics::ACCEPTED, index), from, 100).await;
@@ -383,8 +384,65 @@ async fn a_budget_holds_its_vendor_and_no_other() {
     assert_eq!(order, expected, "in the order in which they came");
     sleep(Duration::from_secs(1)).await;
     assert!(!store.over_budget(STAGE, &records[4]).await.expect("known"), "it goes on");
-    assert!(resume(&world.ports, &acme).await.expect("resumed").released.is_empty());
+    assert_eq!(resume(&world.ports, &acme).await.expect("resumed").released, 0);
     assert_eq!(depth(&*world.ports.tables, STAGE).await, Ok(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn thousands_of_rows_are_listed_and_resumed_whole() {
+    const ROWS: u32 = 2_300;
+    let world = World::new();
+    let store = world.store(100_000);
+    let poison = poison(Code::MappingMissing);
+    for number in 0..ROWS {
+        // Identities in another order than the records'.
+        let shuffled = (number * 1_009) % ROWS;
+        let vendor = if number % 10 == 0 { "other" } else { "acme" };
+        let record = world.event(vendor, shuffled, "{}").await;
+        let stage = if number % 2 == 0 { STAGE } else { "dvss.dedup" };
+        store.park(stage, &record, &poison).await.expect("parked");
+    }
+    for stage in [None, Some(STAGE)] {
+        let (mut met, mut after, mut pages) = (std::collections::BTreeSet::new(), None, 0);
+        loop {
+            let (page, next) = list_some(&world.ports, stage, after, 70).await.expect("a page");
+            assert!(page.len() <= 70);
+            for row in page {
+                assert!(met.insert((row.stage.clone(), row.identity.clone())), "{row:?} twice");
+            }
+            (after, pages) = (next, pages + 1);
+            if after.is_none() {
+                break;
+            }
+        }
+        let expected = if stage.is_some() { ROWS / 2 } else { ROWS };
+        assert_eq!(met.len(), expected as usize, "{stage:?} in {pages} pages");
+    }
+    let before = ends(&world).await;
+    let acme = VendorId::parse("acme").expect("a vendor");
+    let resumed = resume(&world.ports, &acme).await.expect("resumed");
+    assert_eq!((resumed.released, resumed.failed), (u64::from(ROWS / 10 * 9), 0));
+    assert_eq!(resumed.rows.len(), MOST_SHOWN);
+    assert_eq!(depth(&*world.ports.tables, STAGE).await, Ok(u64::from(ROWS / 10)), "the other's, all even");
+    assert_eq!(depth(&*world.ports.tables, "dvss.dedup").await, Ok(0));
+    // By stage, and within it as the records came: the n-th record has number 1,009 n.
+    let mut order = Vec::new();
+    for (index, from) in (0..).zip(before) {
+        let partition = Partition::new(topics::ACCEPTED, index);
+        let mut at = from;
+        loop {
+            let (page, next) = world.ports.log.read(&partition, at, 1_000).await.expect("records");
+            if page.is_empty() {
+                break;
+            }
+            order.extend(page.iter().filter_map(|r| r.header(headers::INGEST_ID).map(str::to_owned)));
+            at = next;
+        }
+    }
+    let of = |odd: u32| (0..ROWS).filter(move |number| number % 10 != 0 && number % 2 == odd);
+    let expected: Vec<String> =
+        of(1).chain(of(0)).map(|number| id((number * 1_009) % ROWS).to_string()).collect();
+    assert_eq!(order, expected);
 }
 
 async fn ends(world: &World) -> Vec<i64> {
@@ -457,7 +515,7 @@ async fn the_partition_moves_past_what_is_parked_and_not_past_what_is_not() {
 
     *stage.mended.lock() = true;
     let acme = VendorId::parse("acme").expect("a vendor");
-    assert_eq!(resume(&world.ports, &acme).await.expect("resumed").released.len(), 4);
+    assert_eq!(resume(&world.ports, &acme).await.expect("resumed").released, 4);
     until_lag_is_0(&world).await;
     let handled = stage.handled.lock().split_off(4);
     assert_eq!(handled, ["bad 0", "bad 1", "bad 2", "bad 3"]);

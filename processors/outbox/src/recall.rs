@@ -54,8 +54,15 @@ async fn read(log: &dyn Log, index: u32, copied: Option<Offset>, ends: Ends) -> 
     let partition = Partition::new(topics::RECEIPTS, index);
     let committed = copied.unwrap_or(ends.start);
     if committed < ends.start {
-        // Markers alone may lie between, as after a month without traffic; nobody can tell.
-        tracing::warn!(%partition, committed, start = ends.start, "retention has passed the copies' position");
+        // Markers alone may lie between, as after a month without traffic; nobody can tell. Where receipts
+        // did, their rows are published once more: "once" is lost.
+        tracing::error!(
+            %partition,
+            committed,
+            start = ends.start,
+            "retention has passed the copies' position: rows whose receipts it took may be published twice; \
+             `dvss reconcile` counts the repeats"
+        );
     }
     let mut entries = Vec::new();
     let mut at = committed.max(ends.start);

@@ -1,5 +1,6 @@
 //! The commands: each speaks to the operator API, or to a stopped store, and prints.
 
+mod divergences;
 mod mappings;
 mod offsets;
 pub mod print;
@@ -46,6 +47,7 @@ pub async fn run(arguments: Cli) -> anyhow::Result<u8> {
             Ok(if answer["balanced"] == Value::Bool(true) { exit::SUCCESS } else { exit::UNBALANCED })
         }
         Command::Quarantine(command) => quarantine::run(&client, command, json).await,
+        Command::Divergences(command) => divergences::run(&client, command, json).await,
         Command::Status => {
             let answer = client.get("/status", &[]).await?;
             print::document(&answer, json, print::status)
@@ -53,4 +55,41 @@ pub async fn run(arguments: Cli) -> anyhow::Result<u8> {
         Command::Offsets(command) => offsets::run(command, json).await,
         Command::Bench(cli::Bench::Pipeline(options)) => crate::bench::run(options, json).await,
     }
+}
+
+/// Rows that are asked for at a time.
+const PAGE: u64 = 1_000;
+
+/// The part of a list that is asked for, page by page: `rows`, and `next` where more follow.
+async fn list(
+    client: &Client,
+    path: &str,
+    filters: &[(&'static str, Option<String>)],
+    part: cli::Part,
+) -> anyhow::Result<Value> {
+    let (mut rows, mut next) = (Vec::new(), part.cursor);
+    loop {
+        let left = part.limit - rows.len() as u64;
+        let mut query: Vec<_> =
+            filters.iter().filter_map(|(name, value)| Some((*name, value.clone()?))).collect();
+        query.push(("limit", left.min(PAGE).to_string()));
+        query.extend(next.map(|cursor| ("cursor", cursor)));
+        let mut page = client.get(path, &query).await?;
+        if let Value::Array(found) = page["rows"].take() {
+            rows.extend(found);
+        }
+        next = page["next"].as_str().map(str::to_owned);
+        if next.is_none() || rows.len() as u64 >= part.limit {
+            return Ok(json!({ "rows": rows, "next": next }));
+        }
+    }
+}
+
+/// Prints a part of a list; stderr says how to go on.
+fn listed(answer: &Value, json: bool, words: impl Fn(&Value) -> String) -> anyhow::Result<u8> {
+    let code = print::document(answer, json, words)?;
+    if let Some(next) = answer["next"].as_str() {
+        print::say(&format!("there may be more: --cursor {next}"));
+    }
+    Ok(code)
 }

@@ -1,16 +1,33 @@
 //! Text for people; `--json` prints the document itself.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 
 use serde_json::Value;
 
 use crate::cli::exit;
 
-/// Prints a document to stdout: as JSON, or in words.
+/// Prints a document to stdout: as JSON, or in words; its warnings to stderr.
 pub fn document(value: &Value, json: bool, words: impl Fn(&Value) -> String) -> anyhow::Result<u8> {
-    let text = if json { format!("{value}\n") } else { words(value) };
-    std::io::stdout().lock().write_all(text.as_bytes())?;
+    out(&if json { format!("{value}\n") } else { words(value) })?;
+    for warning in value["warnings"].as_array().into_iter().flatten() {
+        say(&format!("warning: {}", cell(warning)));
+    }
     Ok(exit::SUCCESS)
+}
+
+/// Writes data to stdout. False where nobody reads on, as behind `| head`: that is no failure.
+pub fn out(text: &str) -> std::io::Result<bool> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Says something beside the data, on stderr; a closed one is no reason to fail.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// A table with aligned columns; numbers to the right.
@@ -69,8 +86,13 @@ pub fn vendors(answer: &Value) -> String {
         return format!("vendor {id}\nkey    {key}\n\nThe key is shown once; dvss keeps only its hash.\n");
     }
     let Some(vendors) = answer.get("vendors") else { return format!("{}\n", cell(&answer["vendorId"])) };
+    let mut vendors = vendors.clone();
+    for key in vendors.as_array_mut().into_iter().flatten().filter_map(|vendor| vendor["keys"].as_array_mut())
+    {
+        key.iter_mut().for_each(|key| *key = key["id"].take());
+    }
     columns(
-        vendors,
+        &vendors,
         &[
             ("VENDOR", "/vendorId"),
             ("PLATFORM", "/platform"),
@@ -137,6 +159,40 @@ pub fn quarantine(answer: &Value) -> String {
     }
 }
 
+/// Divergences, or one with both sides.
+pub fn divergences(answer: &Value) -> String {
+    let Some(rows) = answer.get("rows") else { return fields(answer) };
+    columns(
+        rows,
+        &[
+            ("ID", "/id"),
+            ("STATUS", "/status"),
+            ("OCCURRED", "/occurredAt"),
+            ("ENTITY", "/entity"),
+            ("MESSAGE", "/message"),
+        ],
+    )
+}
+
+/// An event's divergences, folded where later revisions of a line found the same again.
+fn folded(rows: &Value) -> Value {
+    let mut folded: Vec<Value> = Vec::new();
+    for row in rows.as_array().into_iter().flatten() {
+        let same = |other: &&mut Value| {
+            ["kind", "line", "leg", "status", "message"].iter().all(|name| other[*name] == row[*name])
+        };
+        match folded.iter_mut().find(same).map(|first| &mut first["revision"]) {
+            Some(Value::Array(revisions)) => revisions.push(row["revision"].clone()),
+            _ => {
+                let mut first = row.clone();
+                first["revision"] = Value::Array(vec![row["revision"].clone()]);
+                folded.push(first);
+            }
+        }
+    }
+    Value::Array(folded)
+}
+
 /// Where an event went.
 pub fn explain(answer: &Value) -> String {
     let mut text = String::new();
@@ -178,6 +234,8 @@ pub fn explain(answer: &Value) -> String {
             ],
         );
     }
+    let mut answer = answer.clone();
+    answer["divergence"] = folded(&answer["divergence"]);
     for (name, header) in [
         (
             "quarantine",
@@ -186,10 +244,21 @@ pub fn explain(answer: &Value) -> String {
                 ("CODE", "/code"),
                 ("POINTER", "/pointer"),
                 ("STATUS", "/status"),
+                ("REASON", "/reason"),
                 ("MESSAGE", "/message"),
             ][..],
         ),
-        ("divergence", &[("KIND", "/kind"), ("LINE", "/line"), ("MESSAGE", "/message")][..]),
+        (
+            "divergence",
+            &[
+                ("KIND", "/kind"),
+                ("LINE", "/line"),
+                ("LEG", "/leg"),
+                ("REV", "/revision"),
+                ("STATUS", "/status"),
+                ("MESSAGE", "/message"),
+            ][..],
+        ),
         ("repeats", &[("INGEST ID", "/ingestId"), ("RECEIVED", "/receivedAt")][..]),
         (
             "conflicts",
@@ -280,4 +349,31 @@ fn fields(value: &Value) -> String {
         .flatten()
         .map(|(name, value)| format!("{name:20} {}\n", cell(value)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_later_revisions_find_again_is_one_line() {
+        let row = |revision: u32, line: u32, message: &str| json!({"kind": "SCHEMA_DRIFT", "line": line, "leg": 0, "revision": revision, "status": "open", "message": message});
+        let rows = json!([row(1, 0, "x"), row(3, 0, "x"), row(1, 1, "x"), row(3, 0, "y")]);
+        let text = explain(&json!({ "divergence": rows }));
+        let lines: Vec<String> = text
+            .lines()
+            .filter(|line| line.starts_with("SCHEMA_DRIFT"))
+            .map(|line| line.split_whitespace().skip(1).collect::<Vec<_>>().join(" "))
+            .collect();
+        assert_eq!(lines, ["0 0 1 3 open x", "1 0 1 open x", "0 0 3 open y"]);
+    }
+
+    #[test]
+    fn keys_are_shown_as_what_people_call_them() {
+        let keys = json!([{"id": "0a1b2c", "createdAt": "t"}, {"id": "3d4e5f", "createdAt": "t"}]);
+        let text = vendors(&json!({"vendors": [{"vendorId": "acme", "keys": keys}]}));
+        assert!(text.contains("0a1b2c 3d4e5f") && !text.contains('{'), "{text}");
+    }
 }

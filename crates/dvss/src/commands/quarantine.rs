@@ -2,17 +2,17 @@
 
 use serde_json::json;
 
-use super::print;
+use super::{list, listed, print};
 use crate::cli::{Quarantine, QuarantineRow, exit};
 use crate::client::{Client, segment};
 
 pub async fn run(client: &Client, command: Quarantine, json: bool) -> anyhow::Result<u8> {
     let answer = match command {
-        Quarantine::List { stage, vendor } => {
-            let filters = [("stage", stage), ("vendor", vendor)];
-            let query: Vec<_> =
-                filters.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect();
-            client.get("/quarantine", &query).await?
+        Quarantine::List { stage, vendor, open, part } => {
+            let status = open.then(|| "OPEN".to_owned());
+            let filters = [("stage", stage), ("vendor", vendor), ("status", status)];
+            let answer = list(client, "/quarantine", &filters, part).await?;
+            return listed(&answer, json, print::quarantine);
         }
         Quarantine::Show(row) => client.get(&path(&row), &[]).await?,
         Quarantine::Release(row) => client.post(&format!("{}/release", path(&row)), &json!({})).await?,
@@ -22,13 +22,14 @@ pub async fn run(client: &Client, command: Quarantine, json: bool) -> anyhow::Re
         Quarantine::Resume { vendor } => {
             let answer = client.post(&format!("/vendors/{}/resume", segment(&vendor)), &json!({})).await?;
             let printed = print::document(&answer, json, print::quarantine)?;
-            let failed = answer["failed"].as_array().map_or(&[][..], Vec::as_slice);
-            for row in failed {
+            for row in answer["failures"].as_array().into_iter().flatten() {
                 let [stage, identity, code, message] =
                     ["stage", "identity", "code", "message"].map(|name| print::cell(&row[name]));
-                eprintln!("not released: {stage} {identity}: {message} ({code})");
+                print::say(&format!("not released: {stage} {identity}: {message} ({code})"));
             }
-            return Ok(if failed.is_empty() { printed } else { exit::FAILURE });
+            let [released, failed] = ["released", "failed"].map(|name| print::cell(&answer[name]));
+            print::say(&format!("{released} released, {failed} not"));
+            return Ok(if answer["failed"] == 0 { printed } else { exit::FAILURE });
         }
     };
     print::document(&answer, json, print::quarantine)

@@ -1,10 +1,10 @@
 //! `dvss tail TOPIC`
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use super::print;
 use crate::cli::{Tail, exit};
 use crate::client::{Client, segment};
 
@@ -21,11 +21,10 @@ pub async fn run(client: &Client, options: &Tail, _json: bool) -> anyhow::Result
         let mut query = vec![("cursor", cursor)];
         query.extend(until.clone().map(|until| ("until", until)));
         let page = client.get(&path, &query).await?;
-        let mut stdout = std::io::stdout().lock();
-        for record in page["records"].as_array().into_iter().flatten() {
-            writeln!(stdout, "{record}")?;
+        let lines = page["records"].as_array().into_iter().flatten().map(|record| format!("{record}\n"));
+        if !print::out(&lines.collect::<String>())? {
+            return Ok(exit::SUCCESS);
         }
-        stdout.flush()?;
         cursor = page["next"].as_str().unwrap_or_default().to_owned();
         if options.until_end && until.is_none() {
             until = page["end"].as_str().map(str::to_owned);

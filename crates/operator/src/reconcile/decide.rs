@@ -93,6 +93,32 @@ pub fn classify(record: &Accepted, evidence: &Evidence) -> Class {
 /// flagged newcomer with the same date.
 pub type Who = (IngestId, Option<Fingerprint>);
 
+/// Marks of events: of each that has its id the ingest id, 16 bytes, and little more for the few newcomers.
+/// One is held for every accepted record while the books are drawn up.
+#[derive(Debug, Default)]
+pub struct Marks {
+    events: HashSet<IngestId>,
+    newcomers: HashSet<Who>,
+}
+
+impl Marks {
+    /// Marks an event; false where it is marked already.
+    pub fn insert(&mut self, who: Who) -> bool {
+        match who {
+            (id, None) => self.events.insert(id),
+            newcomer => self.newcomers.insert(newcomer),
+        }
+    }
+
+    /// Whether an event is marked.
+    pub fn contains(&self, who: &Who) -> bool {
+        match who {
+            (id, None) => self.events.contains(id),
+            newcomer => self.newcomers.contains(newcomer),
+        }
+    }
+}
+
 /// Which event a record is of.
 pub fn who(record: &Accepted) -> Who {
     (record.ingest_id, record.conflict_with.map(|_| record.fingerprint))
@@ -119,7 +145,7 @@ pub struct Account {
     pub duplicate: u64,
     /// Other payloads under a taken id.
     pub conflict: u64,
-    /// Parked.
+    /// Parked: open, or discarded by an operator.
     pub quarantined: u64,
     /// On their way.
     pub in_flight: u64,
@@ -182,7 +208,8 @@ pub struct Report {
 #[derive(Debug, Default)]
 pub struct Books {
     accounts: BTreeMap<VendorId, Account>,
-    duplicates: Vec<(VendorId, IngestId, IngestId)>,
+    /// Repeats and their winners.
+    duplicates: BTreeMap<VendorId, Vec<(IngestId, IngestId)>>,
     /// Missing events that are nobody's newcomers, for others may be duplicates of them.
     lost: HashSet<IngestId>,
     damaged: BTreeSet<String>,
@@ -193,7 +220,9 @@ impl Books {
     pub fn enter(&mut self, record: &Accepted, class: Class) {
         let (vendor, id) = (&record.vendor_id, record.ingest_id);
         match class {
-            Class::Duplicate(winner) => return self.duplicates.push((vendor.clone(), id, winner)),
+            Class::Duplicate(winner) => {
+                return self.duplicates.entry(vendor.clone()).or_default().push((id, winner));
+            }
             Class::Missing if record.conflict_with.is_none() => drop(self.lost.insert(id)),
             _ => {}
         }
@@ -215,9 +244,12 @@ impl Books {
     /// event is taken, and it is not.
     pub fn close(mut self, orphans: Vec<String>) -> Report {
         let lost = std::mem::take(&mut self.lost);
-        for (vendor, id, winner) in std::mem::take(&mut self.duplicates) {
-            let class = if lost.contains(&winner) { Class::Missing } else { Class::Duplicate(winner) };
-            self.account(&vendor).enter(id, class);
+        for (vendor, repeats) in std::mem::take(&mut self.duplicates) {
+            let account = self.account(&vendor);
+            for (id, winner) in repeats {
+                let class = if lost.contains(&winner) { Class::Missing } else { Class::Duplicate(winner) };
+                account.enter(id, class);
+            }
         }
         let vendors: Vec<Account> = self.accounts.into_values().collect();
         let damaged: Vec<String> = self.damaged.into_iter().collect();

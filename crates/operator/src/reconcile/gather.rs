@@ -1,25 +1,24 @@
 //! Collects the evidence, in the order that `decide` relies on.
+//!
+//! What is held in memory is bounded, but for one mark an accepted record ([`Marks`]) and, before those, one a
+//! record of one public topic: records are read in pages and, where they are needed again, again.
 
 use std::collections::{HashMap, HashSet};
 
 use contract::canonical::Fact;
 use contract::event::Event;
-use contract::{Fingerprint, IngestId, VendorId, keys, topics};
-use ports::Log;
-use ports::log::{Ends, Offset, Partition, RawRecord};
-use stores::effects::{self, Effect};
+use contract::{Code, Fingerprint, IngestId, VendorId, keys, topics};
+use ports::log::{Offset, Partition, RawRecord};
+use ports::{Log, log};
 use stores::ingest::{self, Patience, Status};
 use stores::outbox::RowRef;
-use stores::tables::EFFECTS;
-use stores::{normalized, quarantine, records};
+use stores::{normalized, quarantine, receipts, records};
 
-use super::decide::{Accepted, Books, Claimed, Class, Evidence, Report, Who, classify, parked, who};
+use super::decide::{Accepted, Books, Claimed, Class, Evidence, Marks, Report, classify, parked, who};
+use super::walk::Walk;
 use crate::facts;
 use crate::problem::Problem;
 use crate::server::Operator;
-
-/// Records of one read.
-const PAGE: usize = 500;
 
 /// The four logs and the groups that read them, upstream first.
 const STAGES: [(&str, &str); 4] = [
@@ -29,24 +28,32 @@ const STAGES: [(&str, &str); 4] = [
     (topics::OUTBOX, "dvss.outbox"),
 ];
 
+/// Where a record of `dvss.raw` lies: partition and offset.
+pub type Place = (u32, Offset);
+
 /// The books, and what `repair` needs beside them.
 pub struct Found {
     /// The books.
     pub report: Report,
-    /// The raw records of missing events.
-    pub missing: Vec<RawRecord>,
+    /// Where the raw records of missing events are.
+    pub missing: Vec<Place>,
 }
 
 /// Draws the books up.
 pub async fn report(operator: &Operator) -> Result<Found, Problem> {
+    let mut books = Books::default();
+    // First, for what it holds in memory is let go before the marks are made.
+    for (vendor, (facts, repeats)) in public(operator).await? {
+        books.public(&vendor, facts, repeats);
+    }
     let snapshot = Snapshot::take(operator).await?;
-    let (mut books, mut seen, mut suspects) = (Books::default(), Seen::default(), Vec::new());
+    let (mut seen, mut suspects) = (Marks::default(), Vec::new());
     let mut raw = Walk::begin(operator, topics::RAW, None).await?;
     while let Some(page) = raw.page().await? {
         for record in page {
-            let Some(event) = seen.first_time(&record) else { continue };
+            let Some(event) = first_time(&mut seen, &record) else { continue };
             match snapshot.classify(operator, &event, &record).await? {
-                (Class::Missing, _) => suspects.push((event, record)),
+                (Class::Missing, _) => suspects.push((record.partition.index, record.offset)),
                 (class, damaged) => {
                     books.enter(&accepted(&event), class);
                     damaged.into_iter().for_each(|key| books.damaged(key));
@@ -58,35 +65,38 @@ pub async fn report(operator: &Operator) -> Result<Found, Problem> {
     let mut missing = Vec::new();
     if !suspects.is_empty() {
         let snapshot = Snapshot::take(operator).await?;
-        for (event, record) in suspects {
+        for place in suspects {
+            let record = raw_record(&*operator.ports.log, place).await?.ok_or_else(|| passed(place))?;
+            let event = records::event(&record)
+                .map_err(|error| Problem::new(Code::Internal, format!("it was read before: {error}")))?;
             let (class, damaged) = snapshot.classify(operator, &event, &record).await?;
             books.enter(&accepted(&event), class);
             damaged.into_iter().for_each(|key| books.damaged(key));
             if class == Class::Missing {
-                missing.push(record);
+                missing.push(place);
             }
         }
-    }
-    for (vendor, (facts, repeats)) in public(operator).await? {
-        books.public(&vendor, facts, repeats);
     }
     let orphans = orphans(operator, &mut seen, raw.end()).await?;
     Ok(Found { report: books.close(orphans), missing })
 }
 
-/// Which accepted records were met already: a record may be produced more than once.
-#[derive(Default)]
-struct Seen {
-    records: HashSet<Who>,
+/// A record of `dvss.raw`; `None` where it is there no more.
+pub async fn raw_record(log: &dyn Log, (index, offset): Place) -> Result<Option<RawRecord>, log::Error> {
+    let (page, _) = log.read(&Partition::new(topics::RAW, index), offset, 1).await?;
+    Ok(page.into_iter().find(|record| record.offset == offset))
 }
 
-impl Seen {
-    /// The event of a record that is met for the first time.
-    fn first_time(&mut self, record: &RawRecord) -> Option<Event> {
-        // A record without an event's headers is not one of the gateway's: dedup parks it.
-        let event = records::event(record).ok()?;
-        self.records.insert(who(&accepted(&event))).then_some(event)
-    }
+fn passed((index, offset): Place) -> Problem {
+    let at = format!("{}/{index}/{offset}", topics::RAW);
+    Problem::new(Code::Unavailable, format!("retention has passed {at} while it was looked at; try again"))
+}
+
+/// The event of a record that is met for the first time: one may be produced more than once.
+fn first_time(seen: &mut Marks, record: &RawRecord) -> Option<Event> {
+    // A record without an event's headers is not one of the gateway's: dedup parks it.
+    let event = records::event(record).ok()?;
+    seen.insert(who(&accepted(&event))).then_some(event)
 }
 
 /// What is unread, receipts, quarantine: taken before any row is read.
@@ -96,9 +106,9 @@ struct Snapshot {
     /// Events in the unread parts of the other three logs.
     unread: HashSet<IngestId>,
     /// Published, not yet copied into the rows.
-    receipts: HashSet<(RowRef, u32)>,
+    receipts: facts::Uncopied,
     /// Events with an open or discarded row.
-    quarantined: HashSet<Who>,
+    quarantined: Marks,
 }
 
 impl Snapshot {
@@ -118,7 +128,7 @@ impl Snapshot {
                 unread.extend(page.iter().filter_map(event_of));
             }
         }
-        let receipts = receipts(operator).await?;
+        let receipts = receipts::uncopied(&**log).await?;
         let quarantined = quarantined(operator).await?;
         Ok(Self { raw, unread, receipts, quarantined })
     }
@@ -182,18 +192,10 @@ impl Snapshot {
         };
         let lines: Vec<&Fact> = stored.object.lines.iter().map(|line| &line.fact).collect();
         let rows = facts::effects(operator, &lines).await?;
-        let is_out =
-            |(fact, row): (&&Fact, &Option<Effect>)| row.as_ref().is_some_and(|row| self.is_out(fact, row));
+        let is_out = |(fact, row): (&&Fact, &Option<_>)| {
+            row.as_ref().is_some_and(|row| facts::out(fact, row, &self.receipts).is_some())
+        };
         Ok(Ok(lines.iter().zip(&rows).all(is_out)))
-    }
-
-    fn is_out(&self, fact: &Fact, effect: &Effect) -> bool {
-        if effect.fact.revision < fact.revision {
-            return false;
-        }
-        let key = effects::key(&effect.entity, effect.kind(), &effect.fact.fold_key());
-        let receipt = (RowRef::new(&EFFECTS, &key), effect.fact.revision);
-        facts::published(effect).is_some() || self.receipts.contains(&receipt)
     }
 }
 
@@ -211,12 +213,14 @@ fn accepted(event: &Event) -> Accepted {
 }
 
 /// Events that are parked somewhere, open or discarded.
-async fn quarantined(operator: &Operator) -> Result<HashSet<Who>, Problem> {
-    let (mut events, mut after) = (HashSet::new(), None);
+async fn quarantined(operator: &Operator) -> Result<Marks, Problem> {
+    let (mut events, mut after) = (Marks::default(), None);
     loop {
         let (page, next) = quarantine::list(&operator.ports, None, after).await?;
-        let waiting = page.iter().filter(|row| row.status != quarantine::Status::Released);
-        events.extend(waiting.filter_map(|row| row.ingest_id.map(|id| parked(&row.identity, id))));
+        for row in page.iter().filter(|row| row.status != quarantine::Status::Released) {
+            // What is no event's has no place in the books.
+            row.ingest_id.map(|id| events.insert(parked(&row.identity, id)));
+        }
         after = next;
         if after.is_none() {
             return Ok(events);
@@ -246,27 +250,12 @@ fn event_of(record: &RawRecord) -> Option<IngestId> {
     serde_json::from_slice::<Fact>(&record.value).ok().map(|fact| fact.ingest_id)
 }
 
-async fn receipts(operator: &Operator) -> Result<HashSet<(RowRef, u32)>, Problem> {
-    let log = &operator.ports.log;
-    let copied = log.committed(stores::receipts::COPIED_GROUP, topics::RECEIPTS).await?;
-    let from = copied.into_iter().map(|next| next.unwrap_or(0)).collect();
-    let mut receipts = HashSet::new();
-    let mut walk = Walk::begin(operator, topics::RECEIPTS, Some(from)).await?;
-    while let Some(page) = walk.page().await? {
-        for record in page {
-            let listed = stores::receipts::read(&record)
-                .ok_or_else(|| Problem::invalid(format!("{} is not a receipt", record.coordinates())))?;
-            receipts.extend(listed.into_iter().map(|receipt| (receipt.row, receipt.revision)));
-        }
-    }
-    Ok(receipts)
-}
-
 /// Per vendor: distinct facts on the public topics, and records that repeat one of them.
 async fn public(operator: &Operator) -> Result<HashMap<VendorId, (u64, u64)>, Problem> {
-    let mut seen: HashSet<Fingerprint> = HashSet::new();
     let mut counts: HashMap<VendorId, (u64, u64)> = HashMap::new();
     for topic in &topics::PUBLIC[..4] {
+        // A fact of another type is another fact, so that none is on two topics.
+        let mut seen: HashSet<u128> = HashSet::new();
         let mut walk = Walk::begin(operator, topic, None).await?;
         while let Some(page) = walk.page().await? {
             for record in page {
@@ -279,8 +268,8 @@ async fn public(operator: &Operator) -> Result<HashMap<VendorId, (u64, u64)>, Pr
     Ok(counts)
 }
 
-/// Whose a public record is, and a hash of (entity, ingestId, line, leg, revision).
-async fn identity(operator: &Operator, record: &RawRecord) -> Result<(VendorId, Fingerprint), Problem> {
+/// Whose a public record is, and the half of a SHA-256 of (entity, ingestId, line, leg, revision).
+async fn identity(operator: &Operator, record: &RawRecord) -> Result<(VendorId, u128), Problem> {
     let unreadable = |error: &dyn std::fmt::Display| {
         Problem::new(contract::Code::RecordInvalid, format!("{}: {error}", record.coordinates()))
     };
@@ -289,18 +278,20 @@ async fn identity(operator: &Operator, record: &RawRecord) -> Result<(VendorId, 
     let entity = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default());
     let vendor = VendorId::parse(value["vendorId"].as_str().unwrap_or_default())
         .map_err(|error| unreadable(&error))?;
-    Ok((vendor, Fingerprint::of_bytes(format!("{entity}\n{identity}").as_bytes())))
+    let hash = Fingerprint::of_bytes(format!("{entity}\n{identity}").as_bytes()).to_string();
+    let half = hash.get(..32).and_then(|half| u128::from_str_radix(half, 16).ok());
+    Ok((vendor, half.expect("a fingerprint has 64 hexadecimal digits")))
 }
 
 /// Raw objects with neither a record nor an index or alias row.
-async fn orphans(operator: &Operator, seen: &mut Seen, end: Vec<Offset>) -> Result<Vec<String>, Problem> {
+async fn orphans(operator: &Operator, seen: &mut Marks, end: Vec<Offset>) -> Result<Vec<String>, Problem> {
     let (mut suspects, mut after) = (Vec::new(), None::<String>);
     loop {
         let page = operator.ports.raw.list(keys::RAW_PREFIX, after.as_deref(), 1_000).await?;
         for entry in page.entries {
-            let id = id_of(&entry.key);
-            if !id.is_some_and(|id| seen.records.contains(&(id, None))) {
-                suspects.push((entry.key, id));
+            // The index knows those whose records retention has taken, so that they do not pile up here.
+            if !known(operator, seen, &entry.key).await? {
+                suspects.push(entry.key);
             }
         }
         after = page.next;
@@ -312,73 +303,24 @@ async fn orphans(operator: &Operator, seen: &mut Seen, end: Vec<Offset>) -> Resu
     let mut since = Walk::begin(operator, topics::RAW, Some(end)).await?;
     while let Some(page) = since.page().await? {
         for record in &page {
-            seen.first_time(record);
+            first_time(seen, record);
         }
     }
     let mut orphans = Vec::new();
-    for (key, id) in suspects {
-        let known = match id {
-            Some(id) if seen.records.contains(&(id, None)) => true,
-            Some(id) => ingest::by_ingest_id(&*operator.ports.tables, id, Patience::NONE).await?.is_some(),
-            None => false,
-        };
-        if !known {
+    for key in suspects {
+        if !known(operator, seen, &key).await? {
             orphans.push(key);
         }
     }
     Ok(orphans)
 }
 
-fn id_of(key: &str) -> Option<IngestId> {
-    let name = key.rsplit('/').next()?.strip_suffix(".json")?;
-    IngestId::parse(name).ok()
-}
-
-/// The committed records of a topic from `from` (or the start) to the stable end as it was at first, in
-/// pages.
-struct Walk<'a> {
-    log: &'a dyn Log,
-    topic: &'a str,
-    ends: Vec<Ends>,
-    positions: Vec<Offset>,
-    index: usize,
-}
-
-impl<'a> Walk<'a> {
-    async fn begin(
-        operator: &'a Operator,
-        topic: &'a str,
-        from: Option<Vec<Offset>>,
-    ) -> Result<Self, Problem> {
-        let log = &*operator.ports.log;
-        let ends = log.ends(topic).await?;
-        let from = from.unwrap_or_default();
-        let begin =
-            |(index, ends): (usize, &Ends)| from.get(index).copied().unwrap_or(ends.start).max(ends.start);
-        let positions = ends.iter().enumerate().map(begin).collect();
-        Ok(Self { log, topic, ends, positions, index: 0 })
+/// Whether an object's event has a record that was met, or a row.
+async fn known(operator: &Operator, seen: &Marks, key: &str) -> Result<bool, Problem> {
+    let name = key.rsplit('/').next().and_then(|name| name.strip_suffix(".json"));
+    let Some(id) = name.and_then(|name| IngestId::parse(name).ok()) else { return Ok(false) };
+    if seen.contains(&(id, None)) {
+        return Ok(true);
     }
-
-    /// The next page; `None` at the end. A page may be empty.
-    async fn page(&mut self) -> Result<Option<Vec<RawRecord>>, Problem> {
-        while let (Some(ends), Some(position)) =
-            (self.ends.get(self.index), self.positions.get_mut(self.index))
-        {
-            if *position >= ends.stable {
-                self.index += 1;
-                continue;
-            }
-            let partition = Partition::new(self.topic, u32::try_from(self.index).unwrap_or(u32::MAX));
-            let (mut page, next) = self.log.read(&partition, *position, PAGE).await?;
-            page.retain(|record| record.offset < ends.stable);
-            *position = if next > *position { next } else { ends.stable };
-            return Ok(Some(page));
-        }
-        Ok(None)
-    }
-
-    /// Where the walk ended.
-    fn end(&self) -> Vec<Offset> {
-        self.ends.iter().map(|ends| ends.stable).collect()
-    }
+    Ok(ingest::by_ingest_id(&*operator.ports.tables, id, Patience::NONE).await?.is_some())
 }

@@ -1,10 +1,12 @@
 //! The books: is every accepted event accounted for?
 //!
-//! `decide` says what evidence means, `gather` collects it, `repair` puts right what can be.
+//! `decide` says what evidence means, `gather` collects it (topics by way of `walk`), `repair` puts right what
+//! can be.
 
 pub mod decide;
 mod gather;
 mod repair;
+mod walk;
 
 use axum::Json;
 use axum::extract::State;

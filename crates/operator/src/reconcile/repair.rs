@@ -1,15 +1,14 @@
 //! Puts right what can be: produces orphans, and produces missing events again. Every stage absorbs
 //! what it has seen, so that a repair too many changes nothing.
 
-use bytes::Bytes;
 use contract::event::{Event, HeaderError};
 use contract::topics;
-use ports::log::{RawRecord, Record};
+use ports::log::Record;
 use ports::{blobs, log, tables};
 use stores::ingest::{self, Entry};
 use stores::{records, vendors};
 
-use super::gather::Found;
+use super::gather::{Found, Place, raw_record};
 use crate::server::Operator;
 
 /// Why one thing could not be put right.
@@ -27,6 +26,9 @@ enum Error {
     /// The log.
     #[error(transparent)]
     Log(#[from] log::Error),
+    /// The record is there no more.
+    #[error("retention has passed it")]
+    Passed,
 }
 
 /// Repairs, and says what was done and what could not be, one line each: one that cannot be put right
@@ -36,8 +38,9 @@ pub async fn repair(operator: &Operator, found: &Found) -> Vec<String> {
     for key in &found.report.orphans {
         done.push(orphan(operator, key).await.unwrap_or_else(|error| failed(key, &error)));
     }
-    for lost in &found.missing {
-        done.push(missing(operator, lost).await.unwrap_or_else(|error| failed(&lost.coordinates(), &error)));
+    for place @ (index, offset) in found.missing.iter().copied() {
+        let at = format!("{}/{index}/{offset}", topics::RAW);
+        done.push(missing(operator, place).await.unwrap_or_else(|error| failed(&at, &error)));
     }
     done
 }
@@ -58,16 +61,17 @@ async fn orphan(operator: &Operator, key: &str) -> Result<String, Error> {
     Ok(format!("produced the orphan {key} to {}/{}", at.partition, at.offset))
 }
 
-async fn missing(operator: &Operator, lost: &RawRecord) -> Result<String, Error> {
+async fn missing(operator: &Operator, lost: Place) -> Result<String, Error> {
+    let lost = raw_record(&*operator.ports.log, lost).await?.ok_or(Error::Passed)?;
     let event = Event::from_headers(|name| lost.header(name))?;
     let draft = &event.draft;
     let claimed = ingest::lookup(&*operator.ports.tables, &draft.vendor_id, &draft.external_event_id).await?;
     let record = Record {
         topic: resumes_at(&event, claimed.as_ref()).into(),
         partition: None,
-        key: lost.key.clone(),
-        value: Bytes::clone(&lost.value),
-        headers: lost.headers.clone(),
+        key: lost.key,
+        value: lost.value,
+        headers: lost.headers,
     };
     let at = operator.ports.log.append(record).await?;
     Ok(format!("produced {} again to {}/{}", draft.ingest_id, at.partition, at.offset))

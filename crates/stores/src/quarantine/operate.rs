@@ -1,11 +1,11 @@
 //! What operators do with parked records.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use contract::{Code, IngestId, VendorId};
 use ports::Ports;
-use ports::log::Coordinates;
+use ports::log::{Coordinates, Offset};
 use ports::tables::{Attr, Cursor, Edit, Error, Key, Query, Row, Write, get_one};
 
 use crate::audit::{self, Deed};
@@ -21,6 +21,8 @@ pub const ACTOR: &str = "operator";
 const ATTEMPTS: u32 = 8;
 /// Looks of [`resume`] at what was parked untried while it worked.
 const LOOKS: u32 = 4;
+/// Most rows that [`Resumed`] shows of either kind; all of them are counted.
+pub const MOST_SHOWN: usize = 1_000;
 
 /// Why an operator's wish was not granted.
 #[derive(Debug, thiserror::Error)]
@@ -47,15 +49,25 @@ pub enum Refused {
     Log(#[from] ports::log::Error),
 }
 
-/// One page of what is parked, of one stage or of all.
+/// One page of what is parked, of one stage (in the order of identities) or of all.
 pub async fn list(
     ports: &Ports,
     stage: Option<&str>,
     after: Option<Cursor>,
 ) -> Result<(Vec<Parked>, Option<Cursor>), Error> {
+    list_some(ports, stage, after, 1_000).await
+}
+
+/// The same, `limit` rows at most. A page may have fewer rows, even none, and still not be the last.
+pub async fn list_some(
+    ports: &Ports,
+    stage: Option<&str>,
+    after: Option<Cursor>,
+    limit: usize,
+) -> Result<(Vec<Parked>, Option<Cursor>), Error> {
     let page = match stage {
-        Some(stage) => ports.tables.query(Query { after, ..Query::of(&QUARANTINE, stage) }).await?,
-        None => ports.tables.scan(&QUARANTINE, after, 1_000).await?,
+        Some(stage) => ports.tables.query(Query { after, limit, ..Query::of(&QUARANTINE, stage) }).await?,
+        None => ports.tables.scan(&QUARANTINE, after, limit).await?,
     };
     let rows = page.rows.iter().filter(|row| !budget::is_count(&row.key));
     Ok((rows.map(|row| row::read(&row.key, &row.item)).collect::<Result<_, _>>()?, page.next))
@@ -111,7 +123,7 @@ pub async fn release(ports: &Ports, stage: &str, identity: &str) -> Result<(Park
                     return Ok((parked, at));
                 }
                 let bytes = bytes(ports, &row, &parked).await?;
-                let at = ports.log.append(row::record(&row, &parked, bytes)).await?;
+                let at = ports.log.append(row::record(&row, &parked, bytes)?).await?;
                 let edits =
                     vec![Edit::Set(row::PRODUCED, Attr::S(format!("{}/{}", at.partition, at.offset)))];
                 let write = Write::edit(&QUARANTINE, row.key, edits, row::unchanged(Some(&parked)));
@@ -148,11 +160,19 @@ pub async fn discard(ports: &Ports, stage: &str, identity: &str, reason: &str) -
 /// What [`resume`] did.
 #[derive(Debug, Default)]
 pub struct Resumed {
-    /// What was released, in order.
-    pub released: Vec<Parked>,
-    /// What was not, and why; it stays as it is.
-    pub failed: Vec<(Parked, Refused)>,
+    /// How many rows were released.
+    pub released: u64,
+    /// How many were not.
+    pub failed: u64,
+    /// The first [`MOST_SHOWN`] that were released, in order.
+    pub rows: Vec<Parked>,
+    /// The first [`MOST_SHOWN`] that were not: stage, identity, and why. They stay as they are.
+    pub failures: Vec<(String, String, Refused)>,
 }
+
+/// Open rows, to be released in the order of their records: by stage, which reads one topic, then by
+/// where the record was last. All that is kept of a row, for a vendor may have very many.
+type Waiting = BTreeMap<String, Vec<(Option<(u32, Offset)>, String)>>;
 
 /// Releases everything of a vendor that is open, in the order of the records, and then what was parked
 /// untried meanwhile. A row that cannot be released holds up none behind it.
@@ -161,12 +181,17 @@ pub struct Resumed {
 /// older ones are still taken up: facts fold to the same state in any order.
 ///
 /// # Errors
-/// Only where the list of what is open cannot be read; what failed of a row is in [`Resumed::failed`].
+/// Only where the list of what is open cannot be read; what failed of a row is in [`Resumed::failures`].
 pub async fn resume(ports: &Ports, vendor: &VendorId) -> Result<Resumed, Error> {
     let mut resumed = Resumed::default();
-    let mut failed = HashSet::new();
+    let mut failed: HashSet<(String, String)> = HashSet::new();
     for look in 0..LOOKS {
-        let mut open = match open_of(ports, vendor).await {
+        // What failed again waits for a person; it was tried.
+        let wanted = |row: &Parked| {
+            (look == 0 || row.code == Code::OverBudget.as_str())
+                && !failed.contains(&(row.stage.clone(), row.identity.clone()))
+        };
+        let open = match open_of(ports, vendor, wanted).await {
             Ok(open) => open,
             Err(error) if look == 0 => return Err(error),
             // What was released is told all the same; the rest waits for the next resume.
@@ -175,23 +200,26 @@ pub async fn resume(ports: &Ports, vendor: &VendorId) -> Result<Resumed, Error> 
                 break;
             }
         };
-        open.retain(|row| !failed.contains(&(row.stage.clone(), row.identity.clone())));
-        if look > 0 {
-            // What failed again waits for a person; it was tried.
-            open.retain(|row| row.code == Code::OverBudget.as_str());
-        }
         if open.is_empty() {
             break;
         }
-        open.sort_by_cached_key(|row| {
-            (row.stage.clone(), place(&row.at).map(|at| (at.partition, at.offset)))
-        });
-        for row in open {
-            match release(ports, &row.stage, &row.identity).await {
-                Ok((row, _)) => resumed.released.push(row),
-                Err(error) => {
-                    failed.insert((row.stage.clone(), row.identity.clone()));
-                    resumed.failed.push((row, error));
+        for (stage, mut rows) in open {
+            rows.sort_unstable();
+            for (_, identity) in rows {
+                match release(ports, &stage, &identity).await {
+                    Ok((row, _)) => {
+                        resumed.released += 1;
+                        if resumed.rows.len() < MOST_SHOWN {
+                            resumed.rows.push(row);
+                        }
+                    }
+                    Err(error) => {
+                        resumed.failed += 1;
+                        failed.insert((stage.clone(), identity.clone()));
+                        if resumed.failures.len() < MOST_SHOWN {
+                            resumed.failures.push((stage.clone(), identity, error));
+                        }
+                    }
                 }
             }
         }
@@ -199,12 +227,19 @@ pub async fn resume(ports: &Ports, vendor: &VendorId) -> Result<Resumed, Error> 
     Ok(resumed)
 }
 
-async fn open_of(ports: &Ports, vendor: &VendorId) -> Result<Vec<Parked>, Error> {
-    let (mut open, mut after) = (Vec::new(), None);
+async fn open_of(
+    ports: &Ports,
+    vendor: &VendorId,
+    wanted: impl Fn(&Parked) -> bool,
+) -> Result<Waiting, Error> {
+    let (mut open, mut after) = (Waiting::new(), None);
     loop {
         let (page, next) = list(ports, None, after).await?;
-        let wanted = |row: &Parked| row.status == Status::Open && row.vendor_id.as_ref() == Some(vendor);
-        open.extend(page.into_iter().filter(wanted));
+        let of_vendor = |row: &Parked| row.status == Status::Open && row.vendor_id.as_ref() == Some(vendor);
+        for row in page.into_iter().filter(of_vendor).filter(&wanted) {
+            let at = place(&row.at).map(|at| (at.partition.index, at.offset));
+            open.entry(row.stage).or_default().push((at, row.identity));
+        }
         after = next;
         if after.is_none() {
             return Ok(open);

@@ -19,7 +19,7 @@ pub const OBJECT: &str = "valueObject";
 pub const PRODUCED: &str = "produced";
 
 /// What is to become of a parked record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
     /// Waits for an operator.
@@ -197,23 +197,24 @@ pub fn kept(kept: &Kept) -> Option<(String, Attr)> {
     }
 }
 
-/// The record to be produced again, of a released row: a row of count n was released n - 1 times.
-pub fn record(row: &Row, parked: &Parked, value: Bytes) -> Record {
-    let text = |name: &str| row.item.get(name).and_then(Attr::as_str).unwrap_or_default();
-    let mut pairs = read_headers(text("headers"));
+/// The record to be produced again, of a released row: a row of count n was released n - 1 times. Without
+/// its topic or its headers it would be another record, so a row that lacks them is damage.
+pub fn record(row: &Row, parked: &Parked, value: Bytes) -> Result<Record, Error> {
+    let text = |name: &str| row.item.get(name).and_then(Attr::as_str).ok_or_else(|| broken(&row.key, name));
+    let mut pairs = read_headers(text("headers")?).ok_or_else(|| broken(&row.key, "headers"))?;
     pairs.retain(|(name, _)| name != headers::RELEASE && name != IDENTITY);
     pairs.push((headers::RELEASE.to_owned(), parked.count.saturating_sub(1).to_string().into()));
     pairs.push((IDENTITY.to_owned(), parked.identity.clone().into()));
     let key = row.item.get("key").and_then(Attr::as_bytes).cloned();
     let partition = row.item.get("partition").and_then(Attr::as_i64);
-    Record {
-        topic: text("topic").into(),
+    Ok(Record {
+        topic: text("topic")?.into(),
         // Without a key nothing else leads it back to where it was.
         partition: partition.filter(|_| key.is_none()).and_then(|index| u32::try_from(index).ok()),
         key,
         value,
         headers: pairs,
-    }
+    })
 }
 
 /// A header's value: text, as everywhere in dvss, or else its bytes.
@@ -233,18 +234,22 @@ fn write_headers(record: &RawRecord) -> String {
     serde_json::to_string(&pairs).unwrap_or_default()
 }
 
-fn read_headers(text: &str) -> Vec<(String, Bytes)> {
-    let pairs: Vec<(String, HeaderValue)> = serde_json::from_str(text).unwrap_or_default();
+fn read_headers(text: &str) -> Option<Vec<(String, Bytes)>> {
+    let pairs: Vec<(String, HeaderValue)> = serde_json::from_str(text).ok()?;
     let bytes = |value| match value {
         HeaderValue::Text(text) => Bytes::from(text),
         HeaderValue::Bytes(bytes) => Bytes::from(bytes),
     };
-    pairs.into_iter().map(|(name, value)| (name, bytes(value))).collect()
+    Some(pairs.into_iter().map(|(name, value)| (name, bytes(value))).collect())
 }
 
-/// Reads a row.
+fn broken(key: &Key, name: &str) -> Error {
+    Error::Invalid(format!("quarantine row {key:?}: no readable `{name}`"))
+}
+
+/// Reads a row. Whose it is may be unknown; where it is said and cannot be read, the row is damaged.
 pub fn read(key: &Key, item: &Item) -> Result<Parked, Error> {
-    let broken = |name: &str| Error::Invalid(format!("quarantine row {key:?}: no readable `{name}`"));
+    let broken = |name: &str| broken(key, name);
     let text = |name: &str| item.get(name).and_then(Attr::as_str).map(str::to_owned);
     let required = |name: &str| text(name).ok_or_else(|| broken(name));
     let status = match required("status")?.as_str() {
@@ -262,8 +267,11 @@ pub fn read(key: &Key, item: &Item) -> Result<Parked, Error> {
         code: required("code")?,
         pointer: text("pointer"),
         message: required("message")?,
-        vendor_id: text("vendorId").and_then(|id| VendorId::parse(id).ok()),
-        ingest_id: text("ingestId").and_then(|id| IngestId::parse(&id).ok()),
+        vendor_id: text("vendorId").map(VendorId::parse).transpose().map_err(|_| broken("vendorId"))?,
+        ingest_id: text("ingestId")
+            .map(|id| IngestId::parse(&id))
+            .transpose()
+            .map_err(|_| broken("ingestId"))?,
         raw_ref: text("rawBucket").zip(text("rawKey")).map(|(bucket, key)| RawRef { bucket, key }),
         at: required("at")?,
         parked_at: required("parkedAt")?,
@@ -289,7 +297,30 @@ mod tests {
             value: Bytes::new(),
             headers: headers.clone(),
         };
-        assert_eq!(read_headers(&write_headers(&record)), headers);
+        assert_eq!(read_headers(&write_headers(&record)), Some(headers));
+    }
+
+    #[test]
+    fn what_a_row_says_and_cannot_be_read_is_damage() {
+        let text = |text: &str| Attr::S(text.to_owned());
+        let key = Key::sorted("dvss.normalize", "i");
+        let id = "01J0000000ABCDEFGHJKMNPQRS";
+        let item = |vendor: &str, event: &str| {
+            let columns =
+                [("status", "OPEN"), ("code", "c"), ("message", "m"), ("at", "t/0/1"), ("parkedAt", "p")];
+            let columns = columns.into_iter().chain([("vendorId", vendor), ("ingestId", event)]);
+            let mut item: Item = columns.map(|(name, value)| (name.to_owned(), text(value))).collect();
+            item.insert("count".to_owned(), Attr::N(1));
+            item
+        };
+        let good = read(&key, &item("acme", id)).expect("a row");
+        assert_eq!(good.ingest_id.map(|id| id.to_string()).as_deref(), Some(id));
+        for (damaged, name) in [(item("acme", "01J"), "`ingestId`"), (item("a/b", id), "`vendorId`")] {
+            let error = read(&key, &damaged).expect_err("not read as nobody's");
+            assert!(matches!(&error, Error::Invalid(message) if message.contains(name)), "{error}");
+        }
+        let row = Row { key, item: item("acme", id) };
+        record(&row, &good, Bytes::new()).expect_err("without its headers it is another record");
     }
 
     #[test]
