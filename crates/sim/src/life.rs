@@ -128,15 +128,20 @@ impl Life {
 }
 
 /// A future that lives a life: not polled while it is paused, never again once it is dead.
-pub struct Mortal<F> {
+pub struct Mortal<F: Future> {
     life: Arc<Life>,
     inner: Option<Pin<Box<F>>>,
+    /// It ended in the very poll in which it was stopped; nobody hears of it before it goes on.
+    unsaid: Option<F::Output>,
 }
+
+// Nothing is pinned but what is in the box.
+impl<F: Future> Unpin for Mortal<F> {}
 
 impl<F: Future> Mortal<F> {
     /// Puts `inner` at the mercy of `life`.
     pub fn new(life: Arc<Life>, inner: F) -> Self {
-        Self { life, inner: Some(Box::pin(inner)) }
+        Self { life, inner: Some(Box::pin(inner)), unsaid: None }
     }
 
     /// `Some` where the inner future must not be polled.
@@ -165,13 +170,22 @@ impl<F: Future> Future for Mortal<F> {
         if let Some(kept) = self.kept(cx) {
             return kept;
         }
+        if let Some(said) = self.unsaid.take() {
+            return Poll::Ready(Some(said));
+        }
         let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
-        let polled = inner.as_mut().poll(cx);
-        // It may have ended in the middle of this very poll; then what it still did after does not count
-        // as an answer.
-        match self.kept(cx) {
-            Some(kept) => kept,
-            None => polled.map(Some),
+        if let Poll::Ready(said) = inner.as_mut().poll(cx) {
+            self.inner = None;
+            self.unsaid = Some(said);
+        }
+        // It may have been stopped or ended in the middle of this very poll.
+        match (self.kept(cx), self.unsaid.take()) {
+            (None, Some(said)) => Poll::Ready(Some(said)),
+            (Some(kept), unsaid) => {
+                self.unsaid = unsaid;
+                kept
+            }
+            (None, None) => Poll::Pending,
         }
     }
 }
@@ -206,6 +220,18 @@ mod tests {
         assert_eq!(steps.load(Ordering::SeqCst), 2);
         assert!(!task.is_finished(), "silence says nothing, not even that it ended");
         task.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_ends_while_it_stands_still_says_so_later() {
+        let life = Life::new();
+        let (paused, began) = (Arc::clone(&life), tokio::time::Instant::now());
+        let ended = Mortal::new(Arc::clone(&life), async move {
+            let pause = async move { paused.pause(Duration::from_secs(3)).await };
+            tokio::select! { biased; () = pause => unreachable!(), () = async {} => 7 }
+        });
+        assert_eq!(ended.await, Some(7));
+        assert_eq!(began.elapsed(), Duration::from_secs(3));
     }
 
     #[tokio::test(start_paused = true)]

@@ -61,5 +61,7 @@ pub fn divergence(plan: &Plan) -> divergence::Options {
         tolerance_units: 2,
     };
     let shared_warehouses = if plan.layout.shared { vec![shared] } else { Vec::new() };
-    divergence::Options { shared_warehouses, ..divergence::Options::default() }
+    let longest_fold = plan.layout.fold;
+    let page = plan.layout.page.min(longest_fold);
+    divergence::Options { shared_warehouses, page, longest_fold, ..divergence::Options::default() }
 }

@@ -50,6 +50,10 @@ pub struct Layout {
     pub lag: usize,
     /// Events that vendors mean.
     pub events_meant: usize,
+    /// Rows a page of divergence's reads.
+    pub page: usize,
+    /// Most rows that are read to fold one fact.
+    pub fold: usize,
     /// Whether two vendors share a warehouse.
     pub shared: bool,
     /// Whether the vendor with words of its own has a mapping from the start.
@@ -217,6 +221,7 @@ pub const CALLS: &[(&str, &str, &str, Frequency)] = &[
     ("divergence", "tables", "get", Often),
     ("divergence", "tables", "query", Perhaps),
     ("divergence", "tables", "transact", Often),
+    ("divergence", "tables", "write", Perhaps),
     ("divergence", "schemas", "id", Once),
     ("outbox", "log", "join", Once),
     ("outbox", "log", "producer", Once),
@@ -228,16 +233,19 @@ pub const CALLS: &[(&str, &str, &str, Frequency)] = &[
     ("outbox", "log", "committed", Once),
     ("outbox", "log", "ends", Once),
     ("outbox", "log", "read", Perhaps),
-    ("outbox", "log", "set_committed", Often),
+    ("outbox", "log", "set_committed", Once),
     ("outbox", "tables", "get", Often),
     ("outbox", "tables", "write", Often),
     ("sweeper", "log", "committed", Once),
+    ("sweeper", "log", "ends", Perhaps),
     ("sweeper", "log", "read", Once),
     ("sweeper", "log", "append", Perhaps),
     ("sweeper", "tables", "query", Once),
     ("sweeper", "tables", "get", Perhaps),
 ];
 
+/// Zombies of a seed.
+const ZOMBIES: usize = 3;
 /// Targets of a seed.
 const TARGETS: u64 = 13;
 
@@ -264,6 +272,8 @@ fn layout(rng: &mut StdRng) -> Layout {
         concurrency: pick(rng, &[1, 4, 32]),
         lag: pick(rng, &[0, 0, 0, 1, 7]),
         events_meant: rng.random_range(12..=24),
+        page: pick(rng, &[1, 2, 1_000]),
+        fold: pick(rng, &[3, 10_000, 10_000, 10_000]),
         shared: rng.random_bool(0.3),
         mapped: rng.random_bool(0.7),
     }
@@ -286,7 +296,8 @@ fn forecast(seed: u64, rng: &mut StdRng) -> Forecast {
         outages.push(Outage { stage: pick(rng, &stages), port, from, to });
     }
     let contention = pick(rng, &[0, 20_000, 200_000]);
-    let targets = (0..TARGETS).map(|index| target(seed * TARGETS + index, rng)).collect();
+    let mut targets: Vec<Target> = (0..TARGETS).map(|index| target(seed * TARGETS + index, rng)).collect();
+    targets.extend((0..ZOMBIES).map(|_| zombie(rng)));
     Forecast { rates, contention, outages, targets }
 }
 
@@ -302,6 +313,34 @@ fn target(number: u64, rng: &mut StdRng) -> Target {
     let skip = if frequency == Often { rng.random_range(0..4) } else { 0 };
     let certain = frequency != Perhaps;
     Target { call: Call { stage, port, method }, moment, kind, skip, certain }
+}
+
+/// Somebody who stands still right before it writes, or before it hears of it.
+fn zombie(rng: &mut StdRng) -> Target {
+    let (stage, port, method) = pick(
+        rng,
+        &[
+            ("gateway", "raw", "put"),
+            ("gateway", "log", "append"),
+            ("dedup", "tables", "write"),
+            ("dedup", "log", "commit"),
+            ("normalize", "normalized", "put"),
+            ("normalize", "tables", "write"),
+            ("normalize", "log", "commit"),
+            ("divergence", "tables", "transact"),
+            ("divergence", "tables", "transact"),
+            ("divergence", "tables", "transact"),
+            ("divergence", "log", "commit"),
+            ("outbox", "tables", "get"),
+            ("outbox", "tables", "write"),
+            ("outbox", "log", "send"),
+            ("outbox", "log", "commit"),
+            ("outbox", "log", "commit"),
+        ],
+    );
+    let moment = pick(rng, &[Moment::Before, Moment::Before, Moment::After]);
+    let skip = rng.random_range(0..8);
+    Target { call: Call { stage, port, method }, moment, kind: Kind::Pause, skip, certain: false }
 }
 
 fn script(rng: &mut StdRng) -> Vec<(Duration, Action)> {

@@ -208,9 +208,9 @@ impl Weather {
             Kind::Die if number >> 20 & 1 == 0 => Fate::Die(Death::Closed),
             Kind::Die => Fate::Die(Death::Silent),
             // Shorter than a transaction's time-out, longer than it, longer than a session.
-            Kind::Pause => {
-                Fate::Pause(Duration::from_millis([1_000, 5_000, 9_000, 14_000][(number >> 20 & 3) as usize]))
-            }
+            Kind::Pause => Fate::Pause(Duration::from_millis(
+                [1_000, 5_000, 10_000, 15_000][(number >> 20 & 3) as usize],
+            )),
         }
     }
 

@@ -1,12 +1,13 @@
 //! The simulated installation: one store, all processes around it, and a run from its first event to
 //! the verdict.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use contract::{EventType, Timestamp, VendorId, topics};
+use contract::{Code, EventType, Timestamp, VendorId, topics};
+use divergence::Divergence;
 use embedded::blobs::EmbeddedBlobs;
 use embedded::log::{EmbeddedLog, TopicSpec};
 use embedded::schemas::EmbeddedSchemas;
@@ -260,7 +261,9 @@ impl World {
                 }
             }
             Action::Activate(version) => self.activate(*version).await,
-            Action::Release => self.release().await,
+            Action::Release => {
+                self.release(true).await;
+            }
             Action::Look => watch.look(self, false).await,
         }
     }
@@ -344,16 +347,43 @@ impl World {
         self.activations.lock().insert(row.activation, version);
     }
 
-    /// Releases what is parked because its mapping was missing.
-    async fn release(&self) {
-        let listed = quarantine::list(&self.ports, Some(Stage::Normalize.group()), None).await;
-        let Ok((rows, _)) = listed else { return };
+    /// What an operator does about quarantine: releases what was parked because its mapping was missing,
+    /// folds what was too much to fold and releases it then. How many records came back.
+    ///
+    /// `hopeless` are those that no mapping will ever be for: they come back to where they were.
+    async fn release(&self, hopeless: bool) -> usize {
+        let mut released = 0;
+        if self.last_version().is_some() {
+            let named = if hopeless { "" } else { REPORT };
+            released += self.release_all(Stage::Normalize, Code::MappingMissing, named).await;
+        }
+        let rows = crate::oracle::scan(&*self.ports.tables, &EFFECTS).await.expect("nothing fails here");
+        let waiting = rows.iter().filter(|row| crate::oracle::waits(row));
+        for entity in waiting.map(|row| row.key.pk.clone()).collect::<BTreeSet<_>>() {
+            let (tables, clock) = (Arc::clone(&self.ports.tables), Arc::clone(&self.ports.clock));
+            let stage =
+                Divergence::new(tables, Arc::new(codec(self)), clock, options::divergence(&self.plan));
+            let done = stage.expect("the simulation's options are right").recompute(&entity).await;
+            self.weather.note(&format!("{entity} is recomputed: {done:?}"));
+        }
+        released + self.release_all(Stage::Divergence, Code::FoldTooLong, "").await
+    }
+
+    async fn release_all(&self, stage: Stage, code: Code, named: &str) -> usize {
+        let listed = quarantine::list(&self.ports, Some(stage.group()), None).await;
+        let Ok((rows, _)) = listed else { return 0 };
+        let mut released = 0;
         for row in rows {
-            let wanted = row.status == quarantine::Status::Open && row.code == "mapping-missing";
-            if wanted && let Err(error) = quarantine::release(&self.ports, &row.stage, &row.identity).await {
-                self.weather.note(&format!("{} is not released: {error}", row.identity));
+            let wanted = row.code == code.as_str() && row.message.contains(named);
+            if row.status != quarantine::Status::Open || !wanted {
+                continue;
+            }
+            match quarantine::release(&self.ports, &row.stage, &row.identity).await {
+                Ok(_) => released += 1,
+                Err(error) => self.weather.note(&format!("{} is not released: {error}", row.identity)),
             }
         }
+        released
     }
 
     /// Waits until all vendors have their answers and nothing is on its way any more.
@@ -367,9 +397,9 @@ impl World {
         self.rest(deadline).await;
         crate::oracle::books::repair(self).await;
         self.rest(deadline).await;
-        // What was parked while its mapping was missing, also by somebody who was late to hear of it.
-        if self.last_version().is_some() {
-            self.release().await;
+        // Also what was parked by somebody who was late to hear of the mapping, and what can only be
+        // folded now that something else is.
+        while self.release(false).await > 0 && Instant::now() < deadline {
             self.rest(deadline).await;
         }
         watch.look(self, false).await;
@@ -403,6 +433,14 @@ impl World {
             let open = lags.iter().filter(|lag| lag.ends.stable < lag.ends.uncommitted).count();
             if behind > 0 || open > 0 {
                 standing.push(format!("{group} is {behind} records behind, {open} partitions are open"));
+            }
+        }
+        // Behind an open transaction nobody sees what is committed.
+        for topic in topics::PUBLIC {
+            let ends = log.ends(topic).await.expect("nothing fails here");
+            let open = ends.iter().filter(|ends| ends.stable < ends.uncommitted).count();
+            if open > 0 {
+                standing.push(format!("{open} partitions of {topic} are open"));
             }
         }
         if standing.is_empty() {

@@ -21,7 +21,7 @@ use crate::outbox::{self, Publication, RowRef};
 use crate::tables::{BY_EVENT, CANONICAL_STATE, EFFECTS};
 
 /// What the sort keys of waiting facts start with.
-const WAITING: &str = "W#";
+pub const WAITING: &str = "W#";
 /// Sorts behind every fold key.
 const LAST: char = '\u{10ffff}';
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use contract::canonical::{self, Data};
 use contract::{Decimal, keys};
-use ports::tables::Attr;
+use ports::tables::{Attr, Row};
 use stores::effects::{self, Effect, State, Winner};
 use stores::ingest::{Entry, Status};
 use stores::normalized;
@@ -21,6 +21,7 @@ pub async fn check(evidence: &Evidence<'_>, wrong: &mut Vec<String>) {
         Err(error) => return wrong.push(format!("facts: {error}")),
     };
     once(evidence, &rows, wrong);
+    waiting(evidence, wrong);
     let mut meant = Vec::new();
     for entry in evidence.index.values() {
         meant.extend(of_event(evidence, entry, &rows, wrong).await);
@@ -32,6 +33,23 @@ pub async fn check(evidence: &Evidence<'_>, wrong: &mut Vec<String>) {
     let live = rows.iter().filter(|row| !row.fact.retracted).filter_map(|row| seen(&row.fact));
     totals(evidence, "its facts", live.collect(), wrong);
     totals(evidence, "what was meant", meant, wrong);
+}
+
+/// Nothing waits that has no effect row. What has one may be left behind: by a process that stood still
+/// before it wrote, and went on when an operator had recomputed the entity.
+fn waiting(evidence: &Evidence<'_>, wrong: &mut Vec<String>) {
+    let revision = |row: &Row| row.item.get("revision").and_then(Attr::as_i64);
+    for row in &evidence.waiting {
+        let place = row.key.sk.as_deref().and_then(|sk| sk.strip_prefix(effects::WAITING));
+        let taken_in = evidence.effects.iter().any(|effect| {
+            effect.key.pk == row.key.pk
+                && effect.key.sk.as_deref() == place
+                && revision(effect) >= revision(row)
+        });
+        if !taken_in {
+            wrong.push(format!("facts: {:?} still waits", row.key));
+        }
+    }
 }
 
 /// At most one event of an id has an effect.

@@ -23,7 +23,7 @@ use ports::log::{Log, Partition, RawRecord};
 use ports::tables::{Row, Table, Tables};
 use ports::{Blobs, Ports};
 use stores::ingest::{self, Entry, Found, Newcomer};
-use stores::{records, tables};
+use stores::{effects, records, tables};
 
 use crate::traffic::{Saying, Sending};
 use crate::world::World;
@@ -40,8 +40,10 @@ pub struct Evidence<'a> {
     pub index: BTreeMap<(String, String), Entry>,
     /// Aliases and conflicts.
     pub newcomers: Vec<(bool, Newcomer)>,
-    /// Rows of `dvss_effects`.
+    /// Rows of `dvss_effects`, facts that wait beside them left out.
     pub effects: Vec<Row>,
+    /// Facts that wait beside their entities' rows, because they were too much to fold.
+    pub waiting: Vec<Row>,
     /// Rows of `dvss_canonical_state`.
     pub states: Vec<Row>,
     /// Rows of `dvss_divergence`.
@@ -92,6 +94,8 @@ impl<'a> Evidence<'a> {
         }
         let mut parked = scan(&**tables, &tables::QUARANTINE).await?;
         parked.retain(|row| row.item.contains_key("outTopic"));
+        let effects = scan(&**tables, &tables::EFFECTS).await?;
+        let (waiting, effects) = effects.into_iter().partition(waits);
         let mut published = Vec::new();
         for topic in topics::PUBLIC {
             published.extend(read(&**log, topic).await?);
@@ -102,7 +106,8 @@ impl<'a> Evidence<'a> {
             accepted,
             index,
             newcomers,
-            effects: scan(&**tables, &tables::EFFECTS).await?,
+            effects,
+            waiting,
             states: scan(&**tables, &tables::CANONICAL_STATE).await?,
             divergences: scan(&**tables, &tables::DIVERGENCE).await?,
             parked,
@@ -128,6 +133,11 @@ impl<'a> Evidence<'a> {
         });
         found.map(|(_, sending, _)| sending.saying)
     }
+}
+
+/// Whether a row of `dvss_effects` is a fact that waits.
+pub fn waits(row: &Row) -> bool {
+    row.key.sk.as_deref().is_some_and(|sk| sk.starts_with(effects::WAITING))
 }
 
 /// Objects of a prefix.

@@ -196,6 +196,11 @@ impl Watch {
         let fact: Fact = serde_json::from_slice(&record.value)?;
         let (entity, kind) = (fact.entity_key()?, Kind::of(&fact.data));
         let row = effects::effect(&*world.ports.tables, &entity, kind, &fact.fold_key()).await?;
+        let identity = format!("{}#{}#{}", fact.ingest_id, fact.line, fact.leg);
+        let parked = Key::sorted(Stage::Divergence.group(), identity);
+        if get_one(&*world.ports.tables, &QUARANTINE, parked).await?.is_some() {
+            return Ok(Ok(()));
+        }
         if row.is_none_or(|row| row.fact.revision < fact.revision) {
             return Ok(Err(format!(
                 "{entity} does not know revision {} of {}",

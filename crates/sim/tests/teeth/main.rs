@@ -7,7 +7,7 @@ use bytes::Bytes;
 use contract::topics;
 use ports::Ports;
 use ports::log::{Partition, RawRecord, Record};
-use ports::tables::{Attr, Change, Condition, Write};
+use ports::tables::{Attr, Change, Condition, Item, Write};
 use sim::plan::Plan;
 use sim::world::Sabotage;
 use tamper::Tamper;
@@ -207,4 +207,37 @@ impl Tamper for NeverCommits {
 #[test]
 fn a_stage_that_does_not_get_on() {
     found_out(sabotage!("normalize", NeverCommits), "liveness: ");
+}
+
+/// A stale picture of an entity is written over a newer one.
+struct IgnoresVersions;
+impl Tamper for IgnoresVersions {
+    fn transact(&self, writes: &mut Vec<Write>) -> bool {
+        for write in writes {
+            write.condition = Condition::Always;
+        }
+        true
+    }
+}
+
+#[test]
+fn a_zombie_that_nothing_rejects() {
+    found_out(sabotage!("divergence", IgnoresVersions), "totals: by its facts");
+}
+
+/// A record that comes again finds its own claim, and is taken for a duplicate.
+struct DropsRedeliveries;
+impl Tamper for DropsRedeliveries {
+    fn refused(&self, rows: &mut [Option<Item>]) {
+        for row in rows.iter_mut().flatten() {
+            if let Some(Attr::S(id)) = row.get_mut("ingestId") {
+                *id = "00000000000000000000000000".to_owned();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_redelivery_that_is_dropped() {
+    found_out(sabotage!("dedup", DropsRedeliveries), "books: ");
 }

@@ -29,6 +29,8 @@ pub trait Tamper: Send + Sync + 'static {
     fn write(&self, _write: &mut Write) -> bool {
         true
     }
+    /// A write's condition did not hold: the rows as they are.
+    fn refused(&self, _rows: &mut [Option<Item>]) {}
     /// One transaction.
     fn transact(&self, _writes: &mut Vec<Write>) -> bool {
         true
@@ -195,7 +197,15 @@ impl Tables for Rows {
         self.inner.get(table, keys).await
     }
     async fn write(&self, mut write: Write) -> Result<(), tables::Error> {
-        if self.tamper.write(&mut write) { self.inner.write(write).await } else { Ok(()) }
+        if !self.tamper.write(&mut write) {
+            return Ok(());
+        }
+        self.inner.write(write).await.map_err(|mut error| {
+            if let tables::Error::Condition(rows) = &mut error {
+                self.tamper.refused(rows);
+            }
+            error
+        })
     }
     async fn transact(&self, token: &str, mut writes: Vec<Write>) -> Result<(), tables::Error> {
         if self.tamper.transact(&mut writes) { self.inner.transact(token, writes).await } else { Ok(()) }
