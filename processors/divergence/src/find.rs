@@ -22,6 +22,8 @@ use crate::options::AnomalousChange;
 /// Most pointers that a finding of drift shows, and most characters of each.
 const SHOWN_POINTERS: usize = 20;
 const SHOWN_POINTER: usize = 200;
+/// Most of them that its message names.
+const NAMED_POINTERS: usize = 3;
 
 /// What is to be recorded with a fact that makes `after` of `given.state`.
 pub fn find(given: Given<'_>, after: &State, outcome: Outcome, reads: &Reads) -> Result<Vec<Finding>, Stop> {
@@ -67,11 +69,25 @@ fn stale(given: Given<'_>, outcome: Outcome) -> Option<Finding> {
         Kind::Adjustment => state.on_hand.as_ref().map(|winner| winner.key),
         Kind::Order => state.order.as_ref().map(|winner| winner.key),
     };
-    let later = later.map_or_else(|| "a later one".to_owned(), |key| place(&key));
-    let name = fact.data.name();
-    let message =
-        format!("{name} of {} moves nothing: {later} was known before it came", place(&fact.fold_key()));
+    let message = moves_nothing(fact.data.name(), fact.fold_key(), later);
     Some(finding(given, DivergenceKind::Stale, message, said(fact), Some(standing(state))))
+}
+
+/// Why a fact loses against the later one that is known. At the same time it may be a tie that decides.
+fn moves_nothing(name: &str, key: FoldKey, later: Option<FoldKey>) -> String {
+    let instant = |key: &FoldKey| (key.occurred_at, key.sequence);
+    match later {
+        None => format!("{name} of {} moves nothing: a later one was known before it came", place(&key)),
+        Some(later) if instant(&later) == instant(&key) => format!(
+            "{name} of {} moves nothing: {} of the same time counts as later, for of equal times and sequences the \
+             higher ingest id wins, then the higher line; a `sequence` would say which is",
+            place(&key),
+            later.ingest_id
+        ),
+        Some(later) => {
+            format!("{name} of {} moves nothing: {} was known before it came", place(&key), place(&later))
+        }
+    }
 }
 
 /// The other fact of the same instant that differs, where one has to be looked for.
@@ -156,7 +172,11 @@ fn drift(given: Given<'_>) -> Option<Finding> {
     let shown = fact.drift.iter().take(SHOWN_POINTERS);
     let shown: Vec<String> = shown.map(|pointer| pointer.chars().take(SHOWN_POINTER).collect()).collect();
     let count = fact.drift.len();
-    let message = format!("the payload has {count} members that the mapping's source schema does not know");
+    let more = if count > NAMED_POINTERS { ", …" } else { "" };
+    let named = shown.iter().take(NAMED_POINTERS).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let message = format!(
+        "the payload has members that the mapping's source schema does not know ({count}): {named}{more}"
+    );
     let ours = json!({ "count": count, "pointers": shown });
     let found = finding(given, DivergenceKind::SchemaDrift, message, ours, None);
     Some(Finding { entity: None, ..found })
@@ -297,4 +317,35 @@ fn summary(order: &contract::canonical::OrderUpdated) -> Value {
         "total": order.total,
         "lines": order.lines.len(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::{IngestId, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn who_loses_a_tie_is_told_the_rule() {
+        let key = |minute: u32, sequence, last: char| FoldKey {
+            occurred_at: Timestamp::parse(&format!("2026-03-16T08:{minute}:00Z")).expect("time"),
+            sequence,
+            ingest_id: IngestId::parse(&format!("01J0000000ABCDEFGHJKMNPQR{last}")).expect("id"),
+            line: 0,
+            leg: 0,
+        };
+        let fact = key(30, 0, 'A');
+        for (later, ties) in [
+            (None, false),
+            (Some(key(31, 0, 'B')), false),
+            (Some(key(30, 7, 'B')), false),
+            (Some(key(30, 0, 'B')), true),
+            (Some(FoldKey { line: 1, ..fact }), true),
+        ] {
+            let message = moves_nothing("InventoryUpdated", fact, later);
+            assert_eq!(message.contains("higher ingest id wins"), ties, "{message}");
+            let other = later.filter(|_| ties).map(|later| later.ingest_id.to_string());
+            assert!(other.is_none_or(|id| message.contains(&id)), "{message}");
+        }
+    }
 }
