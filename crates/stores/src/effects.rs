@@ -10,7 +10,7 @@
 //! the state first, then rows, and writes under that version has read one consistent picture.
 
 use bytes::Bytes;
-use contract::canonical::{Data, DivergenceKind, Fact, FoldKey, OrderUpdated, Outcome};
+use contract::canonical::{Data, DivergenceKind, Fact, FoldKey, OrderStatus, OrderUpdated, Outcome};
 use contract::{Decimal, IngestId, Timestamp};
 use ports::tables::{Attr, Change, Condition, Cursor, Error, Item, Key, Query, Row, Tables, Write, get_one};
 use runtime::Output;
@@ -69,6 +69,26 @@ pub struct Winner<T> {
     pub key: FoldKey,
 }
 
+/// A status that an order's fact states: never [`OrderStatus::Unstated`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatedStatus {
+    /// One of the fixed list.
+    pub status: OrderStatus,
+    /// The vendor's own word for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor_status: Option<String>,
+}
+
+impl StatedStatus {
+    /// What an order states; nothing where its payload does not say.
+    pub fn of(order: &OrderUpdated) -> Option<Self> {
+        let OrderUpdated { status, vendor_status, .. } = order;
+        let stated = || Self { status: *status, vendor_status: vendor_status.clone() };
+        (*status != OrderStatus::Unstated).then(stated)
+    }
+}
+
 /// What an entity's facts come to. An entity is stock or an order, so one half is always empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -87,9 +107,12 @@ pub struct State {
     pub incoming: Option<Winner<Decimal>>,
     /// Sum of the adjustments later than the absolute on hand; of all of them where there is none.
     pub adjustments: Decimal,
-    /// The latest order.
+    /// The latest order, as its fact says it; see [`State::order`] for what the order is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Winner<OrderUpdated>>,
+    /// The latest status that an order states.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_status: Option<Winner<StatedStatus>>,
     /// The last absolute or order row, retracted ones included: nothing later needs to be looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_absolute: Option<FoldKey>,
@@ -108,6 +131,7 @@ impl Default for State {
             incoming: None,
             adjustments: Decimal::zero(),
             order: None,
+            order_status: None,
             last_absolute: None,
             last_adjustment: None,
         }
@@ -119,6 +143,15 @@ impl State {
     /// known; the adjustments alone do not tell.
     pub fn quantity_on_hand(&self) -> Option<Decimal> {
         self.on_hand.as_ref().map(|absolute| absolute.value.plus(&self.adjustments))
+    }
+
+    /// The order: what its latest fact says, with the latest status that any of its facts states.
+    pub fn order(&self) -> Option<OrderUpdated> {
+        let order = self.order.as_ref()?.value.clone();
+        Some(match self.order_status.as_ref().map(|winner| winner.value.clone()) {
+            Some(StatedStatus { status, vendor_status }) => OrderUpdated { status, vendor_status, ..order },
+            None => order,
+        })
     }
 }
 

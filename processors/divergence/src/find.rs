@@ -13,7 +13,7 @@ use contract::Decimal;
 use contract::canonical::{Data, Divergence as Finding, DivergenceKind, Fact, FoldKey, Outcome};
 use contract::entity::Entity;
 use serde_json::{Value, json};
-use stores::effects::{Kind, State};
+use stores::effects::{Kind, State, StatedStatus};
 
 use crate::decide::{Given, Need, Partner, Reads, Stop};
 use crate::fold::{self, Field};
@@ -47,9 +47,11 @@ pub fn differ(one: &Fact, other: &Fact) -> bool {
         both.is_some_and(|(one, other)| one != other)
     });
     let orders = fold::order(one).zip(fold::order(other)).is_some_and(|(one, other)| {
+        let statuses = StatedStatus::of(one).zip(StatedStatus::of(other));
+        let statuses = statuses.map(|(one, other)| (one.status, other.status));
         let totals = one.total.as_ref().zip(other.total.as_ref());
         let currencies = one.currency.as_ref().zip(other.currency.as_ref());
-        one.status != other.status
+        statuses.is_some_and(|(one, other)| one != other)
             || totals.is_some_and(|(one, other)| one != other)
             || currencies.is_some_and(|(one, other)| one != other)
     });
@@ -298,8 +300,8 @@ fn said(fact: &Fact) -> Value {
 
 /// What is known as the other side: bounded, whatever the order's size.
 fn standing(state: &State) -> Value {
-    if let Some(winner) = &state.order {
-        return json!({ "order": summary(&winner.value), "since": winner.key });
+    if let (Some(winner), Some(order)) = (&state.order, state.order()) {
+        return json!({ "order": summary(&order), "since": winner.key });
     }
     let mut known = json!(state);
     if let (Some(quantity), Some(known)) = (state.quantity_on_hand(), known.as_object_mut()) {

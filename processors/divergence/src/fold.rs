@@ -7,6 +7,7 @@
 //! | on hand | the latest live absolute that states it, plus the live adjustments later than it |
 //! | available, reserved, incoming | the latest live absolute that states it |
 //! | order | the latest live order |
+//! | status of the order | of the latest live order that states one: `UNSTATED` hides nothing |
 //!
 //! [`apply`] moves the state from one set of rows to the next without looking at all of them. Where the
 //! state alone does not tell, it says what it must know ([`Need`]) and is asked again:
@@ -19,7 +20,7 @@
 
 use contract::Decimal;
 use contract::canonical::{Data, Fact, FoldKey, InventoryUpdated, OrderUpdated};
-use stores::effects::{Kind, State, Winner};
+use stores::effects::{Kind, State, StatedStatus, Winner};
 
 use crate::decide::{Need, Reads, Stop};
 
@@ -106,6 +107,11 @@ pub fn order(fact: &Fact) -> Option<&OrderUpdated> {
     }
 }
 
+/// The status that a live fact states for its order.
+pub fn status(fact: &Fact) -> Option<StatedStatus> {
+    order(fact).and_then(StatedStatus::of)
+}
+
 /// The state with a fact in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moved {
@@ -131,6 +137,8 @@ pub struct Predecessors {
     pub quantities: [Option<Winner<Decimal>>; 4],
     /// The order.
     pub order: Option<Winner<OrderUpdated>>,
+    /// The order's status.
+    pub status: Option<Winner<StatedStatus>>,
 }
 
 impl Predecessors {
@@ -145,12 +153,17 @@ impl Predecessors {
         if self.order.is_none() {
             self.order = order(fact).map(|value| Winner { value: value.clone(), key });
         }
+        if self.status.is_none() {
+            self.status = status(fact).map(|value| Winner { value, key });
+        }
     }
 
     /// Whether all that is looked for is found.
     pub fn has(&self, wanted: &Wanted) -> bool {
         match wanted {
-            Wanted::Order => self.order.is_some(),
+            Wanted::Order { order, status } => {
+                (!order || self.order.is_some()) && (!status || self.status.is_some())
+            }
             Wanted::Quantities(fields) => fields.iter().all(|field| self.quantity(*field).is_some()),
         }
     }
@@ -166,8 +179,13 @@ impl Predecessors {
 pub enum Wanted {
     /// These quantities.
     Quantities(Vec<Field>),
-    /// The order.
-    Order,
+    /// Of an order, what is true here.
+    Order {
+        /// The order.
+        order: bool,
+        /// Its status.
+        status: bool,
+    },
 }
 
 /// Moves `state` by a fact that replaces `before`, the same fact at its revision before (if any).
@@ -272,20 +290,24 @@ fn adjustment(before: &State, known: Option<&Fact>, fact: &Fact) -> Moved {
 
 fn ordered(before: &State, fact: &Fact, reads: &Reads) -> Result<Moved, Stop> {
     let key = fact.fold_key();
-    let stated = order(fact);
-    let lost = stated.is_none() && before.order.as_ref().is_some_and(|winner| winner.key == key);
-    let predecessor = match &reads.predecessors {
-        Some(known) => known.order.clone(),
-        None if lost => {
-            let wanted = Wanted::Order;
+    let (stated, status) = (order(fact), status(fact));
+    let order_lost = stated.is_none() && before.order.as_ref().is_some_and(|winner| winner.key == key);
+    let status_lost =
+        status.is_none() && before.order_status.as_ref().is_some_and(|winner| winner.key == key);
+    let predecessors = match (&reads.predecessors, order_lost || status_lost) {
+        (_, false) => &Predecessors::default(),
+        (Some(known), true) => known,
+        (None, true) => {
+            let wanted = Wanted::Order { order: order_lost, status: status_lost };
             return Err(Need::Predecessors { kind: Kind::Order, before: key, wanted }.into());
         }
-        None => None,
     };
     let mut state = before.clone();
-    let next = next_winner(&state.order, key, stated, || predecessor);
-    let heard = next.is_some();
-    state.order = next.unwrap_or(state.order);
+    let next_order = next_winner(&state.order, key, stated, || predecessors.order.clone());
+    let next_status = next_winner(&state.order_status, key, status.as_ref(), || predecessors.status.clone());
+    let heard = next_order.is_some() || next_status.is_some();
+    state.order = next_order.unwrap_or(state.order);
+    state.order_status = next_status.unwrap_or(state.order_status);
     state.last_absolute = state.last_absolute.max(Some(key));
     Ok(Moved { state, heard })
 }

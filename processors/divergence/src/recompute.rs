@@ -124,6 +124,9 @@ fn add(state: &mut State, kind: Kind, effect: &Effect) {
             if let Some(value) = fold::order(fact) {
                 state.order = Some(Winner { value: value.clone(), key });
             }
+            if let Some(value) = fold::status(fact) {
+                state.order_status = Some(Winner { value, key });
+            }
             state.last_absolute = Some(key);
         }
     }

@@ -6,19 +6,21 @@ mod support;
 use std::collections::BTreeMap;
 
 use contract::Decimal;
-use contract::canonical::{Fact, FoldKey, Outcome};
+use contract::canonical::{Fact, FoldKey, OrderStatus, Outcome};
 use divergence::decide::{Given, Need, Reads, Stop, decide};
 use divergence::fold::{self, Field, Predecessors, Wanted};
 use divergence::{Options, find};
 use proptest::prelude::*;
-use stores::effects::{self, Kind, State, Winner};
-use support::{ENTITY, fact, stage_on, tables, take};
+use stores::effects::{self, Kind, State, StatedStatus, Winner};
+use support::{fact, stage_on, tables, take};
 
 /// What a row says at one revision.
 #[derive(Debug, Clone)]
 enum Saying {
     Absolute([Option<i8>; 4]),
     Adjustment(i8),
+    /// A status, UNSTATED among them, with the vendor's word; a total.
+    Order(&'static str, i8),
 }
 
 /// One identity: the places it had in the fold, in order, and at each what it said, revision by revision.
@@ -36,7 +38,7 @@ struct Stay {
     sayings: Vec<(Saying, bool)>,
 }
 
-fn saying() -> impl Strategy<Value = Saying> {
+fn of_stock() -> impl Strategy<Value = Saying> + Clone {
     let quantity = || proptest::option::weighted(0.6, -3_i8..10);
     prop_oneof![
         [quantity(), quantity(), quantity(), quantity()].prop_map(Saying::Absolute),
@@ -44,13 +46,29 @@ fn saying() -> impl Strategy<Value = Saying> {
     ]
 }
 
-fn stay() -> impl Strategy<Value = Stay> {
-    let sayings = proptest::collection::vec((saying(), proptest::bool::weighted(0.2)), 1..4);
+fn of_orders() -> impl Strategy<Value = Saying> + Clone {
+    let status = prop_oneof![
+        Just("UNSTATED"),
+        Just("UNSTATED word=x"),
+        Just("OPEN word=a"),
+        Just("OPEN word=b"),
+        Just("SHIPPED"),
+    ];
+    (status, 0_i8..3).prop_map(|(status, total)| Saying::Order(status, total))
+}
+
+fn stay(saying: impl Strategy<Value = Saying>) -> impl Strategy<Value = Stay> {
+    let sayings = proptest::collection::vec((saying, proptest::bool::weighted(0.2)), 1..4);
     (0_u8..4, 0_u8..2, sayings).prop_map(|(minute, sequence, sayings)| Stay { minute, sequence, sayings })
 }
 
+/// Of one entity: an item at a place, or an order.
 fn stories() -> impl Strategy<Value = Vec<Story>> {
-    let story = (0_u8..4, 0_u8..3, proptest::collection::vec(stay(), 1..3));
+    prop_oneof![3 => stories_of(of_stock()), 2 => stories_of(of_orders())]
+}
+
+fn stories_of(saying: impl Strategy<Value = Saying>) -> impl Strategy<Value = Vec<Story>> {
+    let story = (0_u8..4, 0_u8..3, proptest::collection::vec(stay(saying), 1..3));
     let story = story.prop_map(|(event, line, stays)| Story { event, line, stays });
     proptest::collection::vec(story, 1..8)
 }
@@ -89,6 +107,7 @@ fn said(story: &Story, stay: &Stay, saying: &Saying) -> Fact {
     let words = match saying {
         Saying::Adjustment(delta) if *delta < 0 => delta.to_string(),
         Saying::Adjustment(delta) => format!("+{delta}"),
+        Saying::Order(status, total) => format!("{status} total={total}"),
         Saying::Absolute(quantities) => {
             let names = ["onHand", "available", "reserved", "incoming"].iter().zip(quantities);
             let words = names.filter_map(|(name, value)| Some(format!("{name}={}", (*value)?)));
@@ -138,6 +157,13 @@ fn sort_then_fold(facts: &[Fact]) -> State {
             contract::canonical::Data::InventoryAdjusted(data) => {
                 state.adjustments = state.adjustments.plus(&data.delta);
             }
+            contract::canonical::Data::OrderUpdated(data) => {
+                if data.status != OrderStatus::Unstated {
+                    let (status, vendor_status) = (data.status, data.vendor_status.clone());
+                    state.order_status = Some(Winner { value: StatedStatus { status, vendor_status }, key });
+                }
+                state.order = Some(Winner { value: data.clone(), key });
+            }
             other => panic!("{} is not part of the stories", other.name()),
         }
     }
@@ -161,7 +187,8 @@ impl Model {
             return None;
         }
         let options = Options::default();
-        let given = Given { entity: ENTITY, state: &self.state, before, fact, options: &options };
+        let entity = &fact.entity_key().expect("a short entity");
+        let given = Given { entity, state: &self.state, before, fact, options: &options };
         let mut reads = Reads::default();
         let mut rounds = 0;
         let decision = loop {
@@ -183,6 +210,7 @@ fn answer(rows: &BTreeMap<(Kind, FoldKey), Fact>, need: Need, fact: &Fact, reads
     match need {
         Need::Predecessors { kind, before, wanted } => {
             assert_ne!(wanted, Wanted::Quantities(Vec::new()));
+            assert_ne!(wanted, Wanted::Order { order: false, status: false });
             let mut found = Predecessors::default();
             let earlier = rows.iter().rev().filter(|((of, key), _)| *of == kind && *key < before);
             earlier.for_each(|(_, fact)| found.add(fact));
@@ -233,7 +261,7 @@ proptest! {
             };
             let quantities = |state: &State| {
                 let winners = Field::ALL.map(|field| field.winner(state).cloned());
-                (winners, state.adjustments.clone())
+                (winners, state.adjustments.clone(), state.order.clone(), state.order_status.clone())
             };
             if decision.outcome == Outcome::Stale {
                 prop_assert_eq!(quantities(&model.state), quantities(&before), "stale moved something");
@@ -270,22 +298,23 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.expect("a runtime").block_on(async {
+            let entity = &facts[0].entity_key().expect("a short entity");
             let tables = tables();
             let stage = stage_on(tables.clone(), Options { page, ..Options::default() });
             let mut outputs = Vec::new();
             for fact in &facts {
                 outputs.push(take(&stage, fact).await.expect("taken in"));
             }
-            let known = effects::state(&*tables, ENTITY).await.expect("tables").expect("a state");
+            let known = effects::state(&*tables, entity).await.expect("tables").expect("a state");
             assert_eq!(known.state, sort_then_fold(&facts));
 
             // A replay of everything, in another order, changes nothing and emits the same.
             for (fact, outputs) in facts.iter().zip(outputs).rev() {
                 assert_eq!(take(&stage, fact).await.expect("a repeat"), outputs);
             }
-            assert_eq!(effects::state(&*tables, ENTITY).await.expect("tables"), Some(known.clone()));
+            assert_eq!(effects::state(&*tables, entity).await.expect("tables"), Some(known.clone()));
 
-            let recomputed = stage.recompute(ENTITY).await.expect("recomputed");
+            let recomputed = stage.recompute(entity).await.expect("recomputed");
             assert_eq!((recomputed.state, recomputed.changed), (known.state, false));
 
             // The history holds every place once, in fold order, however it is paged.
@@ -294,7 +323,7 @@ proptest! {
             keys.dedup();
             let (mut history, mut after) = (Vec::new(), None);
             loop {
-                let (rows, next) = effects::history(&*tables, ENTITY, after.as_deref(), page).await.expect("tables");
+                let (rows, next) = effects::history(&*tables, entity, after.as_deref(), page).await.expect("tables");
                 history.extend(rows.iter().map(|row| (row.fact.fold_key(), row.kind())));
                 after = next;
                 if after.is_none() {

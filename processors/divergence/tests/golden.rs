@@ -133,6 +133,29 @@ async fn orders_say_what_the_latest_fact_says() {
 }
 
 #[tokio::test]
+async fn a_status_that_is_not_stated_hides_none() {
+    let steps = [
+        ("a @10 UNSTATED total=10", "APPLIED", "Unstated", ""),
+        ("b @20 SHIPPED word=sent", "APPLIED", "Shipped", ""),
+        ("c @30 UNSTATED total=12", "APPLIED", "Shipped", ""),
+        // Later than the last stated status, earlier than the last order: it moves the status alone.
+        ("d @25 CANCELLED", "APPLIED", "Cancelled", ""),
+        ("e @15 OPEN", "STALE", "Cancelled", "STALE"),
+        ("f @28 UNSTATED", "STALE", "Cancelled", "STALE"),
+        // Corrected into saying nothing, and taken back: what was stated before holds again.
+        ("d @25 r2 UNSTATED", "APPLIED", "Shipped", ""),
+        ("b @20 r2 SHIPPED gone", "RETRACTED", "Open", ""),
+        ("e @15 r2 OPEN gone", "RETRACTED", "Unstated", ""),
+        ("c @30 r2 OPEN", "APPLIED", "Open", ""),
+        // Who states nothing contradicts nobody.
+        ("g @40 UNSTATED total=1", "APPLIED", "Open", ""),
+        ("g @40 line=1 PENDING total=1", "APPLIED", "Pending", ""),
+        ("g @40 line=2 UNSTATED total=2", "APPLIED", "Pending", "SAME_TIME_DIFFERENT_VALUE"),
+    ];
+    run("unstated", Options::default(), &steps).await;
+}
+
+#[tokio::test]
 async fn one_instant_different_values_is_found_whichever_comes_second() {
     let both = "SAME_TIME_DIFFERENT_VALUE";
     let steps = [

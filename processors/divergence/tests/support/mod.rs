@@ -79,7 +79,7 @@ pub fn number(text: &str) -> Decimal {
 
 /// A fact in words: `EVENT @MINUTE[.SEQUENCE] [rN] WORDS`, WORDS being any of `onHand=N`,
 /// `available=N`, `reserved=N`, `incoming=N` (an absolute), `+N` or `-N` (an adjustment), a status with
-/// an optional `total=N` (an order), `gone` (retracted), `line=N`, `warehouse=W`, `vendor=V`, `drift=/p`.
+/// optional `total=N` and `word=W` (an order and the vendor's word for its status), `gone` (retracted), `line=N`, `warehouse=W`, `vendor=V`, `drift=/p`.
 pub fn fact(words: &str) -> Fact {
     let mut words = words.split_whitespace();
     let event = words.next().expect("an event");
@@ -92,7 +92,8 @@ pub fn fact(words: &str) -> Fact {
     let sku = "A".to_owned();
     let mut absolute = InventoryUpdated { sku: sku.clone(), item: item.clone(), ..Default::default() };
     let (mut revision, mut line, mut retracted, mut drift) = (1, 0, false, Vec::new());
-    let (mut vendor, mut warehouse, mut delta, mut order, mut total) = ("acme", "w1", None, None, None);
+    let (mut vendor, mut warehouse, mut delta) = ("acme", "w1", None);
+    let (mut order, mut total, mut vendor_status) = (None, None, None);
     for word in words {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
         let quantity = || Some(number(value));
@@ -102,6 +103,7 @@ pub fn fact(words: &str) -> Fact {
             "reserved" => absolute.quantity_reserved = quantity(),
             "incoming" => absolute.quantity_incoming = quantity(),
             "total" => total = quantity(),
+            "word" => vendor_status = Some(value.to_owned()),
             "line" => line = value.parse().expect("a line"),
             "warehouse" => warehouse = value,
             "vendor" => vendor = value,
@@ -111,6 +113,7 @@ pub fn fact(words: &str) -> Fact {
             "OPEN" => order = Some(OrderStatus::Open),
             "SHIPPED" => order = Some(OrderStatus::Shipped),
             "CANCELLED" => order = Some(OrderStatus::Cancelled),
+            "UNSTATED" => order = Some(OrderStatus::Unstated),
             _ => match word.split_at(1) {
                 ("r", number) => revision = number.parse().expect("a revision"),
                 ("+", text) => delta = Some(number(text)),
@@ -134,7 +137,7 @@ pub fn fact(words: &str) -> Fact {
             order_id: "1001".to_owned(),
             order_number: None,
             status,
-            vendor_status: None,
+            vendor_status,
             currency: Some("EUR".to_owned()),
             total,
             created_at: None,
@@ -180,6 +183,6 @@ pub fn shown(state: &State) -> String {
     words.extend(
         others.into_iter().filter_map(|(name, winner)| Some(format!("{name} {}", winner.as_ref()?.value))),
     );
-    words.extend(state.order.as_ref().map(|winner| format!("{:?}", winner.value.status)));
+    words.extend(state.order().map(|order| format!("{:?}", order.status)));
     words.join(", ")
 }
