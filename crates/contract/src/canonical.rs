@@ -11,6 +11,9 @@ use crate::{Decimal, ExternalEventId, IngestId, Timestamp, VendorId, topics};
 /// Version of the canonical schemas.
 pub const SCHEMA_VERSION: &str = "1.0";
 
+/// Greatest `sequence`: the public schemas carry it as an Avro long.
+pub const MAX_SEQUENCE: u64 = i64::MAX.cast_unsigned();
+
 /// One fact: what one line of one event says about one entity.
 ///
 /// `(ingestId, line, leg)` is its identity, `revision` counts what normalize said about it.
@@ -142,7 +145,7 @@ pub struct Item {
     /// Condition; part of the entity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<String>,
-    /// The vendor's own order of facts with one `occurredAt`.
+    /// The vendor's own order of facts with one `occurredAt`; at most [`MAX_SEQUENCE`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<u64>,
 }
@@ -170,7 +173,7 @@ pub struct OrderUpdated {
     /// When the order was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
-    /// The vendor's own order of facts with one `occurredAt`.
+    /// The vendor's own order of facts with one `occurredAt`; at most [`MAX_SEQUENCE`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<u64>,
     /// The lines that the payload carries; empty where it carries none.

@@ -1,8 +1,9 @@
 //! CloudEvents 1.0: JSON event format (structured), HTTP and Kafka protocol bindings (binary).
 //!
 //! `type` is the event type, `time` (required here) is `occurredAt`, `source` and `id` together are
-//! the vendor's id of the event, joined by [`join`]. `datacontenttype` of the payload must be JSON
-//! for normalize to map it; other payloads are accepted and kept.
+//! the vendor's id of the event, joined by [`join`]. `data` is any JSON value but null, which says
+//! nothing, as no data does. `datacontenttype` of the payload must be JSON for normalize to map it; other
+//! payloads are accepted and kept.
 
 use crate::envelope::{Refusal, Window, check_vendor};
 use crate::event::{Draft, Mode};
@@ -49,15 +50,12 @@ pub fn read_structured(bytes: &[u8], vendor: &VendorId, window: &Window) -> Resu
         |message: &str, pointer: &str| Err(Refusal::new(Code::CloudEventInvalid, message).at(pointer));
     let fingerprint = match (document.get("data"), document.get("data_base64")) {
         (Some(_), Some(_)) => return refused("data and data_base64 exclude one another", "/data_base64"),
-        (Some(data @ (Json::Object(_) | Json::Array(_))), None) => {
-            Fingerprint::of_json(&attributes.event_type, data)
-        }
-        (Some(_), None) => return refused("data must be an object or an array", "/data"),
+        (Some(Json::Null) | None, None) => return refused("the event carries no data", "/data"),
+        (Some(data), None) => Fingerprint::of_json(&attributes.event_type, data),
         (None, Some(data)) => match data.as_str() {
-            Some(text) => Fingerprint::of_bytes(text.as_bytes()),
+            Some(text) => Fingerprint::of_opaque(&attributes.event_type, text.as_bytes()),
             None => return refused("data_base64 must be a string", "/data_base64"),
         },
-        (None, None) => return refused("the event carries no data", "/data"),
     };
     Ok(attributes.into_draft(vendor, fingerprint, Mode::Structured, MEDIA_TYPE.to_owned()))
 }
@@ -75,7 +73,7 @@ pub fn read_binary<'a>(
     let fingerprint = if is_json(content_type) {
         Fingerprint::of_json(&attributes.event_type, &Json::parse(body)?)
     } else {
-        Fingerprint::of_bytes(body)
+        Fingerprint::of_opaque(&attributes.event_type, body)
     };
     Ok(attributes.into_draft(vendor, fingerprint, Mode::Binary, content_type.to_owned()))
 }
@@ -178,7 +176,7 @@ mod tests {
         let draft = structured(&format!(r#"{GOOD},"data":{{"a":1}},"myext":true"#)).expect("accepted");
         assert_eq!((draft.external_event_id.as_str(), draft.mode), ("/shop#1", Mode::Structured));
         for bad in [
-            r#""data":1"#,
+            r#""data":null"#,
             r#""data":{},"data_base64":"AA==""#,
             r#""my_ext":1,"data":{}"#,
             r#""ext":{},"data":{}"#,
@@ -200,6 +198,51 @@ mod tests {
         }
         let mismatch = structured(&format!(r#"{GOOD},"vendorid":"other","data":{{}}"#));
         assert_eq!(mismatch, Err(Code::VendorMismatch));
+    }
+
+    #[test]
+    fn data_is_any_json_value() {
+        for data in [r#""text""#, "7.50", "true", "[]", "{}"] {
+            let event = format!(r#"{{{GOOD},"data":{data}}}"#);
+            let draft = structured(&format!(r#"{GOOD},"data":{data}"#)).expect("accepted");
+            let payload = Json::parse(data.as_bytes()).expect("json");
+            assert_eq!(draft.fingerprint, Fingerprint::of_json(&draft.event_type, &payload), "{data}");
+            assert_eq!(draft.mode.payload(event.as_bytes()), Ok(payload), "{data}");
+        }
+    }
+
+    /// One id under two event types is a conflict, whatever the payload is.
+    #[test]
+    fn another_event_type_is_another_fingerprint() {
+        let of = |event_type: &str, data: &str| {
+            let members = format!(r#"{GOOD},{data}"#).replace(r#""t""#, &format!("{event_type:?}"));
+            structured(&members).expect("accepted").fingerprint
+        };
+        for data in [r#""data":{"a":1}"#, r#""data":"x""#, r#""data_base64":"AAA=""#] {
+            assert_eq!(of("t", data), of("t", data), "{data}");
+            assert_ne!(of("t", data), of("u", data), "{data}");
+        }
+        assert_ne!(of("t", r#""data_base64":"AAA=""#), of("t", r#""data_base64":"AAB=""#));
+        let binary = |event_type: &str, content_type: &str, body: &[u8]| {
+            let vendor = VendorId::parse("acme").expect("id");
+            let now = Timestamp::parse("2026-11-22T12:00:00Z").expect("time");
+            let attributes = [
+                ("specversion", "1.0"),
+                ("id", "1"),
+                ("source", "/shop"),
+                ("type", event_type),
+                ("time", "2026-11-22T11:00:00Z"),
+            ];
+            let attribute = |name: &str| attributes.iter().find(|(known, _)| *known == name).map(|(_, v)| *v);
+            let window = Window { now, max_ahead: Duration::ZERO };
+            read_binary(attribute, content_type, body, &vendor, &window).expect("accepted").fingerprint
+        };
+        for (content_type, body) in [("application/json", "[1]"), ("text/csv", "sku;qty")] {
+            let of = |event_type| binary(event_type, content_type, body.as_bytes());
+            assert_eq!(of("t"), of("t"), "{content_type}");
+            assert_ne!(of("t"), of("u"), "{content_type}");
+        }
+        assert_ne!(binary("t", "text/csv", b"a"), binary("t", "text/csv", b"b"));
     }
 
     #[test]

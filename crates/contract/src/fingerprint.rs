@@ -3,6 +3,7 @@
 //! SHA-256 of the RFC 8785 (JSON Canonicalization Scheme) form of `{"eventType":…,"payload":…}`,
 //! with one deviation: numbers are written as exact decimals, since as doubles two different
 //! numbers could look equal. Where ECMAScript's shortest form is exact, ours is the same text.
+//! Where the payload is not JSON, `"sha256":…` of its bytes stands in its place.
 
 use std::fmt;
 
@@ -26,7 +27,15 @@ impl Fingerprint {
         Self::of_bytes(text.as_bytes())
     }
 
-    /// Of bytes: the checksum of an object, or the fingerprint of a payload that is not JSON.
+    /// Of an event whose payload is not JSON.
+    pub fn of_opaque(event_type: &EventType, payload: &[u8]) -> Self {
+        let mut text = String::from(r#"{"eventType":"#);
+        write_string(&mut text, event_type.as_str());
+        text.push_str(&format!(r#","sha256":"{}"}}"#, Self::of_bytes(payload)));
+        Self::of_bytes(text.as_bytes())
+    }
+
+    /// Of bytes: a checksum.
     pub fn of_bytes(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }

@@ -1,7 +1,7 @@
 //! What a value means: as text, as a decimal, as a status; and values written in documents.
 
 use contract::Decimal;
-use contract::canonical::OrderStatus;
+use contract::canonical::{MAX_SEQUENCE, OrderStatus};
 
 use crate::fields::{Field, Takes, is_currency};
 use crate::number::Number;
@@ -38,9 +38,7 @@ pub fn literal(node: &Node, field: &Field) -> Result<Value, Error> {
             Some(format!("{shown} is neither true nor false"))
         }
         Takes::Currency if !is_currency(text) => Some(format!("{shown} is no ISO 4217 code like USD")),
-        Takes::Sequence if text.parse::<u64>().is_err() => {
-            Some(format!("{shown} is not a whole number from 0"))
-        }
+        Takes::Sequence => sequence_of(&value).err(),
         Takes::Text | Takes::Texts => id_of(&value).err(),
         _ => None,
     };
@@ -65,6 +63,13 @@ pub fn text_of(value: &Value) -> Result<String, String> {
         Value::Bool(value) => Ok(value.to_string()),
         other => Err(format!("text or a number is needed, not {}", other.kind())),
     }
+}
+
+/// A whole number from 0 that the public schemas can carry.
+pub fn sequence_of(value: &Value) -> Result<u64, String> {
+    let number = text_of(value).ok().and_then(|text| text.parse().ok());
+    let wrong = || format!("{} is not a whole number from 0 to 2^63-1", value.shown());
+    number.filter(|number| *number <= MAX_SEQUENCE).ok_or_else(wrong)
 }
 
 /// An exact decimal, from a number or a numeric text.

@@ -6,7 +6,7 @@ use contract::{Code, Decimal, Timestamp};
 use crate::Rejection;
 use crate::expr::{Found, Scope, pointer};
 use crate::fields::{Takes, is_currency, minor_digits};
-use crate::literal::{decimal_of, id_of, status_of, text_of};
+use crate::literal::{decimal_of, id_of, sequence_of, status_of, text_of};
 use crate::source::{Origin, Source};
 use crate::value::Value;
 
@@ -270,10 +270,7 @@ impl Source {
     /// As a whole number from 0.
     pub fn sequence(&self, scope: &Scope, left: &mut u64) -> Result<Option<u64>, Rejection> {
         let Some(found) = self.one(scope, left)? else { return Ok(None) };
-        let number = text_of(&found.value).ok().and_then(|text| text.parse().ok());
-        number.map(Some).ok_or_else(|| {
-            self.invalid(&found, format!("{} is not a whole number from 0 to 2^64-1", found.value.shown()))
-        })
+        sequence_of(&found.value).map(Some).map_err(|problem| self.invalid(&found, problem))
     }
 
     /// As an instant.
