@@ -33,13 +33,18 @@ pub async fn put(
         mapping::Owner::Platform(name) => Owner::Platform(name.clone()),
     };
     let (tables, now) = (&*operator.ports.tables, operator.ports.clock.now());
-    let mut rows = Vec::new();
     // One row an event type that the document reads.
-    for event_type in mapping.event_types() {
-        let id = Id { owner: owner.clone(), event_type: event_type.clone(), version: mapping.version() };
-        let document = Document { id: id.clone(), text: text.clone() };
-        let row = mappings::put(tables, now, ACTOR, &document).await?;
-        rows.push(if put.activate { mappings::activate(tables, now, ACTOR, &id).await? } else { row });
+    let ids = mapping.event_types().iter().map(|event_type| Id {
+        owner: owner.clone(),
+        event_type: event_type.clone(),
+        version: mapping.version(),
+    });
+    let ids: Vec<Id> = ids.collect();
+    let documents: Vec<Document> =
+        ids.iter().map(|id| Document { id: id.clone(), text: text.clone() }).collect();
+    let mut rows = mappings::put_all(tables, now, ACTOR, &documents).await?;
+    if put.activate {
+        rows = mappings::activate_all(tables, now, ACTOR, &ids).await?;
     }
     let answer = json!({ "mappings": rows.iter().map(shown).collect::<Vec<_>>() });
     Ok(Json(warned(answer, nobody_is(&operator, &owner).await)))

@@ -6,7 +6,8 @@
 //! | the counter | `activation` | `counter` |
 //!
 //! A document is a draft, active or retired; of one owner and event type at most one is active. Its
-//! text never changes once it was active. Effective for (vendor, event type) is the vendor's own
+//! text never changes once it was active. One text may map several event types: it has a row for each, and
+//! they are put, and activated, in one transaction. Effective for (vendor, event type) is the vendor's own
 //! active document, else that of the vendor's platform, else that of the platform `dvss` (dvss's own
 //! canonical shapes).
 //!
@@ -34,6 +35,8 @@ pub use row::{Document, Id, Owner, Row, Status};
 
 /// Most bytes of a document (a row holds 400 KB).
 pub const MAX_TEXT: usize = 256 * 1_024;
+/// Most bytes of the texts that change at once; what else a transaction holds has the rest of its bytes.
+const MAX_TEXTS: usize = tables::MAX_TRANSACTION - 512 * 1_024;
 /// The platform that every vendor falls back to: dvss's own canonical shapes.
 pub const CANONICAL_PLATFORM: &str = "dvss";
 /// Who puts what comes with dvss, in the audit.
@@ -91,19 +94,41 @@ pub async fn put(
     actor: &str,
     document: &Document,
 ) -> Result<Row, Error> {
-    check(document)?;
+    let rows = put_all(tables, now, actor, std::slice::from_ref(document)).await?;
+    rows.into_iter().next().ok_or_else(|| Error::NotFound(document.id.clone()))
+}
+
+/// Puts documents with different ids (one text for several event types), all or none of them.
+pub async fn put_all(
+    tables: &dyn Tables,
+    now: Timestamp,
+    actor: &str,
+    documents: &[Document],
+) -> Result<Vec<Row>, Error> {
+    documents.iter().try_for_each(check)?;
+    // What can be put can be activated: with the counter, and rows as large that are retired.
+    let bytes: usize = documents.iter().map(|document| document.text.len()).sum();
+    fits(1 + 2 * documents.len(), 2 * bytes)?;
     for _ in 0..ATTEMPTS {
-        let before = show(tables, &document.id).await?;
-        let condition = match &before {
-            Some(row) if row.text == document.text => return Ok(row.clone()),
-            Some(row) if row.status != Status::Draft => return Err(Error::Taken(row.id.clone())),
-            Some(row) => unchanged(row),
-            None => Condition::Absent,
-        };
-        let draft = draft(document, false, now);
-        let deed = deed(actor, "mapping.put", before.as_ref(), &draft);
-        if commit(tables, now, &deed, vec![write(&draft, condition)]).await? {
-            return Ok(draft);
+        let (mut rows, mut changes, mut writes) = (Vec::new(), Vec::new(), Vec::new());
+        for document in documents {
+            let before = show(tables, &document.id).await?;
+            let condition = match &before {
+                Some(row) if row.text == document.text => {
+                    rows.push(row.clone());
+                    continue;
+                }
+                Some(row) if row.status != Status::Draft => return Err(Error::Taken(row.id.clone())),
+                Some(row) => unchanged(row),
+                None => Condition::Absent,
+            };
+            let draft = draft(document, false, now);
+            writes.push(write(&draft, condition));
+            rows.push(draft.clone());
+            changes.push((before, draft));
+        }
+        if writes.is_empty() || commit(tables, now, &deed(actor, "mapping.put", &changes), writes).await? {
+            return Ok(rows);
         }
     }
     Err(Error::Busy)
@@ -112,20 +137,43 @@ pub async fn put(
 /// Makes a document the active one of its owner and event type; the one before is retired. An older
 /// version may be activated again.
 pub async fn activate(tables: &dyn Tables, now: Timestamp, actor: &str, id: &Id) -> Result<Row, Error> {
+    let rows = activate_all(tables, now, actor, std::slice::from_ref(id)).await?;
+    rows.into_iter().next().ok_or_else(|| Error::NotFound(id.clone()))
+}
+
+/// Activates documents of different event types, all or none of them, under one activation.
+pub async fn activate_all(
+    tables: &dyn Tables,
+    now: Timestamp,
+    actor: &str,
+    ids: &[Id],
+) -> Result<Vec<Row>, Error> {
     for _ in 0..ATTEMPTS {
         let number = counter(tables).await? + 1;
-        let versions = versions(tables, &id.owner, &id.event_type).await?;
-        let found = versions.iter().find(|row| row.id == *id);
-        let before = found.ok_or_else(|| Error::NotFound(id.clone()))?;
-        if before.status == Status::Active {
-            return Ok(before.clone());
+        let (mut rows, mut changes, mut written) = (Vec::new(), Vec::new(), Vec::new());
+        for id in ids {
+            let versions = versions(tables, &id.owner, &id.event_type).await?;
+            let found = versions.iter().find(|row| row.id == *id);
+            let before = found.ok_or_else(|| Error::NotFound(id.clone()))?;
+            if before.status == Status::Active {
+                rows.push(before.clone());
+                continue;
+            }
+            let active =
+                Row { status: Status::Active, activation: number, changed_at: now, ..before.clone() };
+            written.push((active.clone(), unchanged(before)));
+            written.extend(active_of(&versions).map(|row| (retired(row, number, now), unchanged(row))));
+            rows.push(active.clone());
+            changes.push((Some(before.clone()), active));
         }
-        let active = Row { status: Status::Active, activation: number, changed_at: now, ..before.clone() };
-        let mut writes = vec![step(number), write(&active, unchanged(before))];
-        writes.extend(active_of(&versions).map(|row| write(&retired(row, number, now), unchanged(row))));
-        let deed = deed(actor, "mapping.activate", Some(before), &active);
-        if commit(tables, now, &deed, writes).await? {
-            return Ok(active);
+        if written.is_empty() {
+            return Ok(rows);
+        }
+        fits(1 + written.len(), written.iter().map(|(row, _)| row.text.len()).sum())?;
+        let writes = written.into_iter().map(|(row, condition)| write(&row, condition));
+        let writes = std::iter::once(step(number)).chain(writes).collect();
+        if commit(tables, now, &deed(actor, "mapping.activate", &changes), writes).await? {
+            return Ok(rows);
         }
     }
     Err(Error::Busy)
@@ -146,7 +194,7 @@ pub async fn retire(
         let Some(before) = active_of(&versions) else { return Ok(None) };
         let after = retired(before, number, now);
         let writes = vec![step(number), write(&after, unchanged(before))];
-        let deed = deed(actor, "mapping.retire", Some(before), &after);
+        let deed = deed(actor, "mapping.retire", &[(Some(before.clone()), after.clone())]);
         if commit(tables, now, &deed, writes).await? {
             return Ok(Some(after));
         }
@@ -184,36 +232,46 @@ pub async fn list(tables: &dyn Tables, owner: Option<&Owner>) -> Result<Vec<Row>
 }
 
 /// Puts the documents that come with dvss and activates those that are new; returns which. Any
-/// number of processes may do it at once and again.
+/// number of processes may do it at once and again. The event types of one text, which stand beside one
+/// another in `shipped`, change together or not at all.
 ///
 /// A document that changed since takes its predecessor's place as a higher version. What an operator
 /// activated stays active, and what an operator retired stays retired.
 pub async fn seed(tables: &dyn Tables, now: Timestamp, shipped: &[Document]) -> Result<Vec<Id>, Error> {
     let mut activated = Vec::new();
-    for document in shipped {
-        check(document)?;
-        activated.extend(seed_one(tables, now, document).await?);
+    shipped.iter().try_for_each(check)?;
+    for texts in shipped.chunk_by(|left, right| left.text == right.text) {
+        activated.extend(seed_text(tables, now, texts).await?);
     }
     Ok(activated)
 }
 
-async fn seed_one(tables: &dyn Tables, now: Timestamp, document: &Document) -> Result<Option<Id>, Error> {
+async fn seed_text(tables: &dyn Tables, now: Timestamp, texts: &[Document]) -> Result<Vec<Id>, Error> {
     for _ in 0..ATTEMPTS {
         let number = counter(tables).await? + 1;
-        let versions = versions(tables, &document.id.owner, &document.id.event_type).await?;
-        let Some(seeding) = seeding(&versions, document) else { return Ok(None) };
-        let id = Id { version: seeding.version, ..document.id.clone() };
-        let draft = draft(&Document { id: id.clone(), text: document.text.clone() }, true, now);
-        let (row, mut writes) = match seeding.takes_over {
-            true => (Row { status: Status::Active, activation: number, ..draft }, vec![step(number)]),
-            false => (draft, Vec::new()),
-        };
-        writes.push(write(&row, Condition::Absent));
-        if seeding.takes_over {
-            writes.extend(active_of(&versions).map(|row| write(&retired(row, number, now), unchanged(row))));
+        let (mut activated, mut changes, mut written) = (Vec::new(), Vec::new(), Vec::new());
+        for document in texts {
+            let versions = versions(tables, &document.id.owner, &document.id.event_type).await?;
+            let Some(seeding) = seeding(&versions, document) else { continue };
+            let id = Id { version: seeding.version, ..document.id.clone() };
+            let mut row = draft(&Document { id: id.clone(), text: document.text.clone() }, true, now);
+            if seeding.takes_over {
+                row = Row { status: Status::Active, activation: number, ..row };
+                written.extend(active_of(&versions).map(|row| (retired(row, number, now), unchanged(row))));
+                activated.push(id);
+            }
+            changes.push((None, row.clone()));
+            written.push((row, Condition::Absent));
         }
-        if commit(tables, now, &deed(SEEDER, "mapping.seed", None, &row), writes).await? {
-            return Ok(seeding.takes_over.then_some(id));
+        if written.is_empty() {
+            return Ok(activated);
+        }
+        fits(1 + written.len(), written.iter().map(|(row, _)| row.text.len()).sum())?;
+        let stepped = (!activated.is_empty()).then(|| step(number));
+        let writes = written.into_iter().map(|(row, condition)| write(&row, condition));
+        let writes = stepped.into_iter().chain(writes).collect();
+        if commit(tables, now, &deed(SEEDER, "mapping.seed", &changes), writes).await? {
+            return Ok(activated);
         }
     }
     Err(Error::Busy)
@@ -341,13 +399,21 @@ async fn commit(
     }
 }
 
-fn deed(actor: &str, action: &str, before: Option<&Row>, after: &Row) -> Deed {
+/// What changed: rows before and after, at least one. Of several the audit shows lists.
+fn deed(actor: &str, action: &str, changes: &[(Option<Row>, Row)]) -> Deed {
+    let before = changes.iter().map(|(before, _)| before.as_ref().map_or(Value::Null, Row::shown));
+    let after = changes.iter().map(|(_, after)| after.shown());
+    let subjects: Vec<String> = changes.iter().map(|(_, after)| after.id.to_string()).collect();
+    let one_or_list = |mut values: Vec<Value>| match values.len() {
+        1 => values.remove(0),
+        _ => Value::Array(values),
+    };
     Deed {
         actor: actor.to_owned(),
         action: action.to_owned(),
-        subject: after.id.to_string(),
-        before: before.map_or(Value::Null, Row::shown),
-        after: after.shown(),
+        subject: subjects.join(", "),
+        before: one_or_list(before.collect()),
+        after: one_or_list(after.collect()),
     }
 }
 
@@ -395,6 +461,18 @@ fn check(document: &Document) -> Result<(), Error> {
         return Err(Error::Invalid("versions start at 1".to_owned()));
     }
     Ok(())
+}
+
+/// Whether so many rows, with so many bytes of text, can change in one transaction.
+fn fits(rows: usize, bytes: usize) -> Result<(), Error> {
+    if rows <= audit::MAX_WRITES && bytes <= MAX_TEXTS {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "too many event types for one document: {rows} rows with {bytes} bytes would change at once, at most \
+         {} with {MAX_TEXTS} can; write several documents",
+        audit::MAX_WRITES
+    )))
 }
 
 fn counter_key() -> Key {

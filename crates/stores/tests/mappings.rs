@@ -2,11 +2,15 @@
 
 use rand::SeedableRng as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use contract::{Code, EventType, Timestamp, VendorId};
-use embedded::Engine;
+use embedded::clock::TokioClock;
 use embedded::tables::EmbeddedTables;
-use ports::Tables;
+use embedded::{Embedded, Engine, Parts};
+use faults::{Call, Moment, Policy, Verdict};
+use ports::{Ports, Tables};
+use stores::audit;
 use stores::mappings::{self, Document, Error, Id, Owner, Status};
 use stores::tables::ALL;
 use stores::vendors::{self, Settings};
@@ -174,4 +178,122 @@ async fn changes_at_the_same_time_get_numbers_of_their_own() {
     }
     numbers.sort_unstable();
     assert_eq!(numbers, [1, 2, 3, 4]);
+}
+
+/// One text for two event types, as a release or an operator puts it.
+fn both(version: u32) -> [Document; 2] {
+    ["stock", "count"]
+        .map(|name| document(&format!("platform:dvss/{name}/{version}"), &format!("v{version}")))
+}
+
+async fn put_both(tables: &dyn Tables, version: u32, shipped: bool) -> Result<(), Error> {
+    let documents = both(version);
+    if shipped {
+        return mappings::seed(tables, now(), &documents).await.map(drop);
+    }
+    mappings::put_all(tables, now(), "op", &documents).await?;
+    let ids = documents.map(|document| document.id);
+    mappings::activate_all(tables, now(), "op", &ids).await.map(drop)
+}
+
+/// The versions that are effective for the two event types, and their activations.
+async fn effective_both(tables: &dyn Tables) -> [(u32, u64); 2] {
+    let mut found = [(0, 0); 2];
+    for (at, name) in ["stock", "count"].into_iter().enumerate() {
+        let (_, effective) = mappings::effective(tables, &acme(), &event_type(name)).await.expect("read");
+        found[at] = effective.map_or((0, 0), |effective| (effective.row.id.version, effective.activation));
+    }
+    found
+}
+
+/// A process that gets no answer any more from one moment on.
+struct DiesAt {
+    fault: usize,
+    moments: AtomicUsize,
+}
+
+#[async_trait::async_trait]
+impl Policy for DiesAt {
+    async fn at(&self, _: Call, _: Moment) -> Verdict {
+        if self.moments.fetch_add(1, Ordering::SeqCst) < self.fault { Verdict::Go } else { Verdict::Fail }
+    }
+}
+
+fn ports() -> Ports {
+    let parts = Parts { tables: ALL.to_vec(), schemas: Vec::new(), topics: Vec::new(), groups: Vec::new() };
+    let clock = Arc::new(TokioClock::new(now()));
+    Embedded::in_memory(embedded::Options::default(), parts, clock).expect("a store").ports()
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_dies_leaves_all_event_types_of_a_document_on_one_version() {
+    for shipped in [false, true] {
+        let mut ends = [0, 0];
+        for fault in 0.. {
+            let ports = ports();
+            put_both(&*ports.tables, 1, shipped).await.expect("version 1");
+            assert_eq!(effective_both(&*ports.tables).await, [(1, 1); 2], "one activation for both");
+            let policy = Arc::new(DiesAt { fault, moments: AtomicUsize::new(0) });
+            let dying = faults::around(&ports, "operator", policy);
+            let done = put_both(&*dying.tables, 2, shipped).await;
+            let found = effective_both(&*ports.tables).await;
+            assert!(found == [(1, 1); 2] || found == [(2, 2); 2], "{shipped} {fault}: {found:?}");
+            ends[usize::from(found[0].0 == 2)] += 1;
+            put_both(&*ports.tables, 2, shipped).await.expect("again");
+            assert_eq!(effective_both(&*ports.tables).await, [(2, 2); 2], "{shipped} {fault}");
+            if done.is_ok() {
+                break;
+            }
+        }
+        // Before the transaction, in it, and after it: it died there, and the last one lived.
+        assert!(ends[0] > 2 && ends[1] > 1, "{shipped}: {ends:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_audit_tells_of_a_document_as_a_whole() {
+    let tables = tables();
+    let tables = &*tables;
+    put_both(tables, 1, false).await.expect("put");
+    put_active(tables, "acme/stock/1").await;
+    let entries = audit::list(tables, &audit::day(now()), None, 10).await.expect("entries");
+    let told: Vec<_> = entries.iter().map(|entry| (&*entry.deed.action, &*entry.deed.subject)).collect();
+    let subject = "platform:dvss/stock/1, platform:dvss/count/1";
+    assert_eq!(
+        told,
+        [
+            ("mapping.put", subject),
+            ("mapping.activate", subject),
+            ("mapping.put", "acme/stock/1"),
+            ("mapping.activate", "acme/stock/1")
+        ]
+    );
+    assert_eq!(entries[1].deed.after[1]["status"], "active");
+    assert_eq!(entries[3].deed.after["status"], "active");
+}
+
+#[tokio::test]
+async fn what_could_not_be_activated_at_once_is_not_put() {
+    let tables = tables();
+    let tables = &*tables;
+    let documents = |count: usize, text: &str| -> Vec<Document> {
+        (0..count).map(|at| document(&format!("acme/t{at}/1"), text)).collect()
+    };
+    let huge = "x".repeat(mappings::MAX_TEXT);
+    for refused in [documents(49, "x"), documents(8, &huge)] {
+        let error = mappings::put_all(tables, now(), "op", &refused).await.expect_err("too many");
+        assert_eq!(error.code(), Code::MappingInvalid, "{error}");
+    }
+    assert_eq!(mappings::list(tables, None).await, Ok(vec![]));
+    // The second round of each retires as many rows as it activates.
+    for (version, count, text) in [(1, 48, "x"), (2, 48, "x"), (3, 6, &*huge), (4, 6, &*huge)] {
+        let taken: Vec<Document> = documents(count, text)
+            .into_iter()
+            .map(|document| Document { id: Id { version, ..document.id }, ..document })
+            .collect();
+        mappings::put_all(tables, now(), "op", &taken).await.expect("put");
+        let ids: Vec<Id> = taken.into_iter().map(|document| document.id).collect();
+        let rows = mappings::activate_all(tables, now(), "op", &ids).await.expect("activated");
+        assert!(rows.iter().all(|row| row.status == Status::Active), "{version}");
+    }
 }
