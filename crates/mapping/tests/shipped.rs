@@ -34,3 +34,21 @@ fn no_two_shipped_documents_claim_one_event_type() {
         }
     }
 }
+
+/// Events are read alike wherever they stand: EPCIS documents and query results differ in where alone.
+#[test]
+fn epcis_events_are_read_alike_in_documents_and_in_query_results() {
+    let text = |name: &str| {
+        let found = shipped().into_iter().find(|(path, _)| *path == name);
+        found.unwrap_or_else(|| panic!("{name} is shipped")).1
+    };
+    let from_the_events_on = |text: &'static str| {
+        let lines = text.lines().map(str::trim).skip_while(|line| *line != "eventList:");
+        lines
+            .map(|line| line.replace(".queryResults.resultsBody.eventList", ".eventList"))
+            .collect::<Vec<_>>()
+    };
+    let document = from_the_events_on(text("gs1-epcis/epcis-document.yaml"));
+    assert!(document.len() > 50, "{document:?}");
+    assert_eq!(from_the_events_on(text("gs1-epcis/epcis-query-document.yaml")), document);
+}
