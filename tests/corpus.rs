@@ -11,10 +11,13 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use serde_json::{Value, json};
 
+use place::corpus;
 use support::oracle::{account, assert_balanced, assert_once, facts, public};
 use support::wire::Wire;
 use support::{Dvss, NOON, Place, Vendor, root};
 
+#[path = "support/corpus.rs"]
+mod place;
 #[path = "support/mod.rs"]
 mod support;
 
@@ -102,12 +105,8 @@ fn samples(corpus: &Path) -> Vec<Sample> {
 
 #[tokio::test]
 async fn the_whole_corpus_twice_and_shuffled() {
-    let corpus = root().join("../shared/corpus");
-    if !corpus.join("GROUND_TRUTH.tsv").exists() {
-        println!("corpus absent: {} is not there, nothing was sent", corpus.display());
-        return;
-    }
-    let samples = samples(&corpus);
+    let Some(truth) = corpus("GROUND_TRUTH.tsv") else { return };
+    let samples = samples(truth.parent().expect("a file is in a directory"));
     assert!(samples.len() > 90, "only {} payloads", samples.len());
     let place = Place::new();
     let dvss = place.up().go().await;

@@ -3,6 +3,7 @@
 
 mod bodies;
 mod connections;
+mod flood;
 mod ids;
 mod values;
 

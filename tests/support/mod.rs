@@ -320,6 +320,13 @@ impl Dvss {
         self.child.kill().await.expect("it was running");
     }
 
+    /// The most bytes that it ever had in memory, where the system tells.
+    pub fn most_memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1_024)
+    }
+
     /// `kill -9`, without waiting.
     pub fn kill_now(&self) {
         let id = self.child.id().expect("it runs").to_string();

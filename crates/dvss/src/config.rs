@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,6 +17,39 @@ const RESERVED: [&str; 6] =
     ["DVSS_SERVER", "DVSS_CONFIG", "DVSS_DATA", "DVSS_LISTEN", "DVSS_OPERATOR_LISTEN", "DVSS_LOG"];
 /// Prefix of names that tests use to break a process on purpose.
 const RESERVED_PREFIX: &str = "DVSS_FAILPOINT";
+
+/// Counts and times without which nothing would go on; the loop checks its own.
+const NEVER_ZERO: [&str; 26] = [
+    "gateway.maxBodyBytes",
+    "gateway.maxBatchBytes",
+    "gateway.maxBatchItems",
+    "gateway.batchConcurrency",
+    "gateway.maxInFlight",
+    "gateway.maxInFlightPerVendor",
+    "gateway.maxConnections",
+    "gateway.maxHeaderBytes",
+    "gateway.headerTimeout",
+    "gateway.bodyTimeout",
+    "gateway.idleTimeout",
+    "gateway.storeTimeout",
+    "gateway.appendTimeout",
+    "gateway.batchTimeout",
+    "normalize.maxMappings",
+    "normalize.maxFactBytes",
+    "outbox.maxUncopied",
+    "outbox.alarmAge",
+    "outbox.copyConcurrency",
+    "outbox.copyInterval",
+    "outbox.settleTimeout",
+    "outbox.sweepInterval",
+    "outbox.sweepMost",
+    "quarantine.budget",
+    "store.cacheBytes",
+    "store.maxBytes",
+];
+
+/// What a record of the log has beside the event's bytes: headers and key, at their worst.
+const RECORD_OVERHEAD: usize = 16 * 1_024;
 
 /// Everything a process can be told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -98,7 +131,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads the file and the environment, and puts the flags over them.
+    /// Reads the file and the environment, puts the flags over them, and checks what came of it.
     #[expect(clippy::disallowed_methods, reason = "the binary reads the environment")]
     pub fn load(place: &Place) -> anyhow::Result<Self> {
         let environment = std::env::vars().filter(|(name, _)| name.starts_with("DVSS_"));
@@ -118,8 +151,9 @@ impl Config {
             Some(file) => {
                 let text = std::fs::read_to_string(file)
                     .with_context(|| format!("cannot read the configuration file {}", file.display()))?;
-                serde_saphyr::from_str(&text)
-                    .with_context(|| format!("{} is not the YAML of a configuration", file.display()))?
+                let tree: Option<Value> = serde_saphyr::from_str(&text)
+                    .with_context(|| format!("{} is not the YAML of a configuration", file.display()))?;
+                tree.unwrap_or(Value::Null)
             }
         };
         for (name, text) in environment {
@@ -130,7 +164,76 @@ impl Config {
             let value = serde_saphyr::from_str(&text).unwrap_or(Value::String(text));
             set(&mut tree, &path, value).with_context(|| format!("{name} does not fit the configuration"))?;
         }
-        serde_json::from_value(tree).context("the configuration (config-invalid) has a mistake")
+        Self::from_tree(tree).context("the configuration (config-invalid) has a mistake")
+    }
+
+    fn from_tree(mut tree: Value) -> anyhow::Result<Self> {
+        fit("", &mut tree, &serde_json::to_value(Self::default())?)?;
+        let config: Self = match serde_path_to_error::deserialize(&tree) {
+            Ok(config) => config,
+            Err(error) => bail!("{}: {}", error.path(), error.inner()),
+        };
+        let read = serde_json::to_value(&config)?;
+        // Once more, for what the defaults do not have: the members of lists.
+        fit("", &mut tree, &read)?;
+        config.check(&read)?;
+        Ok(config)
+    }
+
+    /// Bounds, and values that contradict one another. `tree` is the same as JSON.
+    fn check(&self, tree: &Value) -> anyhow::Result<()> {
+        for key in NEVER_ZERO {
+            let value = key.split('.').try_fold(tree, |value, name| value.get(name));
+            ensure!(!value.is_some_and(is_zero), "{key}: must not be 0");
+        }
+        ensure!(!self.stages.is_empty(), "stages: name one at least, or leave the key out for all of them");
+        let most = self.store.log.max_record_bytes.saturating_sub(RECORD_OVERHEAD);
+        ensure!(
+            self.gateway.max_body_bytes <= most,
+            "gateway.maxBodyBytes: at most {most}, which is what a record of the log holds"
+        );
+        if let Err(fatal) = self.runtime.validate("runtime") {
+            bail!("runtime: {}", fatal.message);
+        }
+        ensure!(
+            self.dedup.winner_patience < self.runtime.deadline,
+            "dedup.winnerPatience: must be shorter than runtime.deadline"
+        );
+        Ok(self.divergence.check()?)
+    }
+}
+
+/// Refuses a list where keys are meant, which serde would read as the keys' values in their order, and
+/// takes an empty section for its defaults. `meant` is a configuration with these keys.
+fn fit(path: &str, given: &mut Value, meant: &Value) -> anyhow::Result<()> {
+    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    match (given, meant) {
+        (given @ Value::Null, Value::Object(_)) => *given = Value::Object(serde_json::Map::new()),
+        (Value::Array(_), Value::Object(_)) => {
+            let place = if path.is_empty() { "the file" } else { path };
+            bail!("{place}: a list stands where keys should");
+        }
+        (Value::Object(given), Value::Object(meant)) => {
+            for (key, value) in given {
+                fit(&below(key), value, meant.get(key).unwrap_or(&Value::Null))?;
+            }
+        }
+        (Value::Array(given), Value::Array(meant)) => {
+            for (index, (value, meant)) in given.iter_mut().zip(meant).enumerate() {
+                fit(&below(&index.to_string()), value, meant)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Whether it is the number 0 or the duration 0, in whatever unit.
+fn is_zero(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.as_u64() == Some(0),
+        Value::String(text) => runtime::duration::parse(text).is_some_and(|time| time.is_zero()),
+        _ => false,
     }
 }
 
@@ -176,6 +279,65 @@ mod tests {
         assert!(format!("{error:#}").contains("listne"), "{error:#}");
         let error = load("{}", &[("DVSS_GATEWAY__NO_SUCH_KEY", "1")]).expect_err("a typing error");
         assert!(format!("{error:#}").contains("noSuchKey"), "{error:#}");
+    }
+
+    #[test]
+    fn what_says_nothing_means_the_defaults() {
+        let defaults = serde_json::to_value(Config::default()).expect("JSON");
+        for file in ["", "\n", "# nothing yet\n", "---\n", "{}", "gateway:\nruntime:\n  backoff: # later\n"] {
+            let config = load(file, &[]).unwrap_or_else(|error| panic!("{file:?}: {error:#}"));
+            assert_eq!(serde_json::to_value(config).expect("JSON"), defaults, "{file:?}");
+        }
+        let config = load("gateway:\n", &[("DVSS_GATEWAY__MAX_BATCH_ITEMS", "7")]).expect("good");
+        assert_eq!(config.gateway.max_batch_items, 7);
+    }
+
+    #[test]
+    fn what_is_wrong_names_its_key() {
+        let shared = |members: &str| format!("divergence: {{sharedWarehouses: [{members}]}}");
+        for (file, named) in [
+            ("[127.0.0.1:1]", "the file: a list"),
+            ("gateway: [1000, 2000]", "gateway: a list"),
+            ("gateway: {defaultRate: [5, 5]}", "gateway.defaultRate: a list"),
+            ("runtime: {backoff: [1s, 2s]}", "runtime.backoff: a list"),
+            (&*shared("[Hamburg, [[acme, a], [globex, b]], 0]"), "divergence.sharedWarehouses.0: a list"),
+            (
+                &*shared("{name: Hamburg, members: [[acme, a], {vendorId: globex}]}"),
+                "divergence.sharedWarehouses.0.members.0: a list",
+            ),
+            ("gateway: {maxBodyBytes: many}", "gateway.maxBodyBytes: invalid type"),
+            ("gateway: {bodyTimeout: 5}", "gateway.bodyTimeout: invalid type"),
+            ("gateway: {bodyTimeout: 5 s}", "gateway.bodyTimeout: `5 s` is not a duration"),
+            (
+                "gateway: {defaultRate: {eventsPerSecond: 0, burst: 1}}",
+                "gateway.defaultRate.eventsPerSecond:",
+            ),
+            ("listen: here", "listen: "),
+            ("stages: [dedupe]", "stages[0]: unknown variant `dedupe`"),
+            ("stages: []", "stages: name one"),
+            ("gateway: {maxBodyBytes: 0}", "gateway.maxBodyBytes: must not be 0"),
+            ("gateway: {bodyTimeout: 0s}", "gateway.bodyTimeout: must not be 0"),
+            ("gateway: {maxBodyBytes: 2000000}", "gateway.maxBodyBytes: at most"),
+            ("outbox: {copyConcurrency: 0}", "outbox.copyConcurrency: must not be 0"),
+            ("store: {maxBytes: 0}", "store.maxBytes: must not be 0"),
+            ("runtime: {deadline: 1h}", "runtime: deadline must be shorter than transactionTimeout"),
+            ("runtime: {maxRecords: 0}", "runtime: maxRecords must not be 0"),
+            ("dedup: {winnerPatience: 5s}", "dedup.winnerPatience: must be shorter"),
+            ("divergence: {page: 0}", "divergence.page: must be"),
+        ] {
+            let error = format!("{:#}", load(file, &[]).err().unwrap_or_else(|| panic!("{file} is taken")));
+            assert!(error.contains(named) && error.contains("config-invalid"), "{file}: {error}");
+        }
+        let error = load("", &[("DVSS_GATEWAY__MAX_BODY_BYTES", "lots")]).expect_err("no number");
+        assert!(format!("{error:#}").contains("gateway.maxBodyBytes: "), "{error:#}");
+    }
+
+    #[test]
+    fn every_key_that_must_not_be_zero_exists() {
+        let tree = serde_json::to_value(Config::default()).expect("JSON");
+        for key in NEVER_ZERO {
+            assert!(tree.pointer(&format!("/{}", key.replace('.', "/"))).is_some(), "{key}");
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@
 
 #[path = "corpus/known.rs"]
 mod known;
+#[path = "../../../tests/support/corpus.rs"]
+mod place;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -27,11 +29,9 @@ use mapping::{EventContext, Mapped, Mapping, Owner, shipped, written};
 
 #[test]
 fn the_corpus_says_through_the_shipped_mappings_what_is_in_it() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus");
-    let Ok(truth) = std::fs::read_to_string(root.join("GROUND_TRUTH.tsv")) else {
-        println!("corpus absent: {} is not there, nothing was compared", root.display());
-        return;
-    };
+    let Some(truth) = place::corpus("GROUND_TRUTH.tsv") else { return };
+    let root = truth.parent().expect("a file is in a directory");
+    let truth = std::fs::read_to_string(&truth).expect("it can be read");
     let truth: Vec<Truth> = truth.lines().skip(1).filter_map(Truth::parse).collect();
     let mappings: Vec<Mapping> =
         shipped().into_iter().filter_map(|(_, text)| Mapping::parse(text).ok()).collect();
@@ -41,10 +41,10 @@ fn the_corpus_says_through_the_shipped_mappings_what_is_in_it() {
         let platform = list.file_stem().expect("a name").to_string_lossy().into_owned();
         let text = std::fs::read_to_string(&list).expect("a list that can be read");
         let rows: Vec<Row> = text.lines().skip(1).map(Row::parse).collect();
-        failures.extend(unlisted(&root, &platform, &rows));
+        failures.extend(unlisted(root, &platform, &rows));
         for row in &rows {
             let rows_of_truth: Vec<&Truth> = truth.iter().filter(|truth| truth.file == row.file).collect();
-            match row.run(&root, &platform, &mappings, &rows_of_truth) {
+            match row.run(root, &platform, &mappings, &rows_of_truth) {
                 Ok(fields) => compared += fields,
                 Err(problems) => {
                     failures.extend(problems.into_iter().map(|problem| format!("{}: {problem}", row.file)));

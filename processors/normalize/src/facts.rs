@@ -1,9 +1,10 @@
 //! From what a mapping gives to facts that every later store can keep; pure.
 
 use contract::canonical::{Data, Fact, SCHEMA_VERSION};
-use contract::entity::TooLong;
+use contract::entity::{Entity, TooLong};
 use contract::event::Event;
-use contract::{Code, Decimal, Timestamp};
+use contract::json::escape_token;
+use contract::{Code, Decimal, Json, Timestamp};
 use mapping::{Mapped, MappedFact};
 
 use crate::{Options, Refusal};
@@ -17,8 +18,8 @@ const MAX_LEG: u8 = 9;
 const EARLIEST: &str = "1970-01-02T00:00:00Z";
 
 /// The facts of an event, at revision 1, in the order of line and leg; or why one of them cannot be
-/// kept.
-pub fn facts(event: &Event, mapped: Mapped, options: &Options) -> Result<Vec<Fact>, Refusal> {
+/// kept. `payload` is what they were mapped from.
+pub fn facts(event: &Event, payload: &Json, mapped: Mapped, options: &Options) -> Result<Vec<Fact>, Refusal> {
     let base = event.draft.mode.payload_pointer();
     let mut drift: Vec<String> =
         mapped.drift.iter().take(MAX_DRIFT).map(|pointer| format!("{base}{pointer}")).collect();
@@ -26,7 +27,8 @@ pub fn facts(event: &Event, mapped: Mapped, options: &Options) -> Result<Vec<Fac
     let mut facts = Vec::with_capacity(mapped.facts.len());
     for fact in mapped.facts {
         let fact = fact_of(event, fact, std::mem::take(&mut drift));
-        check(&fact, latest, options.max_fact_bytes).map_err(|refusal| about(&fact, base, refusal))?;
+        check(&fact, payload, latest, options.max_fact_bytes)
+            .map_err(|refusal| about(&fact, base, refusal))?;
         facts.push(fact);
     }
     Ok(facts)
@@ -50,8 +52,11 @@ fn fact_of(event: &Event, mapped: MappedFact, drift: Vec<String>) -> Fact {
     }
 }
 
-fn check(fact: &Fact, latest: Timestamp, most: usize) -> Result<(), Refusal> {
-    fact.entity_key().map_err(|error| Refusal::new(TooLong::CODE, error.to_string()))?;
+fn check(fact: &Fact, payload: &Json, latest: Timestamp, most: usize) -> Result<(), Refusal> {
+    fact.entity_key().map_err(|error| {
+        let pointer = part(fact.entity(), error.part).and_then(|text| place_of(payload, &text));
+        Refusal { pointer, ..Refusal::new(TooLong::CODE, error.to_string()) }
+    })?;
     if fact.leg > MAX_LEG {
         let message = format!("one element gives more than {} facts", u32::from(MAX_LEG) + 1);
         return Err(Refusal::new(Code::MappingTooManyFacts, message));
@@ -93,9 +98,39 @@ fn decimals(data: &Data) -> Vec<&Decimal> {
     }
 }
 
-/// The refusal, naming the fact. The mapping alone knows which member it came from, so the pointer is
-/// the payload.
+/// The text of a part of an entity's key.
+fn part(entity: Entity, name: &str) -> Option<String> {
+    match (entity, name) {
+        (Entity::Stock { sku, .. }, "sku") => Some(sku),
+        (Entity::Stock { warehouse, .. }, "warehouseId") => warehouse,
+        (Entity::Stock { lot, .. }, "lot") => lot,
+        (Entity::Stock { condition, .. }, "condition") => condition,
+        (Entity::Order { order_id, .. }, "orderId") => Some(order_id),
+        _ => None,
+    }
+}
+
+/// Where in the payload this very text stands first. A mapping does not say where it took a text from, but
+/// one that is too long for a key is hardly there twice.
+fn place_of(json: &Json, text: &str) -> Option<String> {
+    match json {
+        Json::String(found) => (found.trim() == text.trim()).then(String::new),
+        Json::Number(found) => (**found == *text).then(String::new),
+        Json::Array(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(index, item)| Some(format!("/{index}{}", place_of(item, text)?))),
+        Json::Object(members) => members
+            .iter()
+            .find_map(|(key, value)| Some(format!("/{}{}", escape_token(key), place_of(value, text)?))),
+        Json::Null | Json::Bool(_) => None,
+    }
+}
+
+/// The refusal, naming the fact. Its pointer is the payload where no place in it is known: the mapping alone
+/// knows which member a value came from.
 fn about(fact: &Fact, base: &str, refusal: Refusal) -> Refusal {
     let message = format!("line {}: {}", fact.line, refusal.message);
-    Refusal { message, pointer: Some(base.to_owned()), ..refusal }
+    let pointer = format!("{base}{}", refusal.pointer.unwrap_or_default());
+    Refusal { message, pointer: Some(pointer), ..refusal }
 }

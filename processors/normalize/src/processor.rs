@@ -84,7 +84,7 @@ impl Normalize {
         };
         let mapped = compiled.mapping.apply(&payload, &context);
         let mapped = mapped.map_err(|rejection| Refusal::of_rejection(draft.mode, rejection))?;
-        facts::facts(event, mapped, &self.options)
+        facts::facts(event, &payload, mapped, &self.options)
     }
 
     /// The refusal; unless a newer activation made an object already, for then ours is no verdict.

@@ -262,7 +262,7 @@ async fn what_cannot_be_normalized_is_poison_and_says_why() {
         (item(r#"{"sku":"A","at":null}"#), Code::MappingFieldMissing, Some("/payload/items/0/qty")),
         (item(r#"{"sku":"A","qty":1},{"qty":1}"#), Code::MappingFieldMissing, Some("/payload/items/1/sku")),
         (item(r#"{"sku":"A","qty":"many"}"#), Code::MappingFieldInvalid, Some("/payload/items/0/qty")),
-        (item(&format!(r#"{{"sku":"{long}","qty":1}}"#)), Code::EntityTooLong, Some("/payload")),
+        (item(&format!(r#"{{"sku":"{long}","qty":1}}"#)), Code::EntityTooLong, Some("/payload/items/0/sku")),
         (
             item(r#"{"sku":"A","qty":1,"at":"1970-01-01T14:00:00Z"}"#),
             Code::OccurredAtOutOfRange,
@@ -277,7 +277,7 @@ async fn what_cannot_be_normalized_is_poison_and_says_why() {
         (
             item(&format!(r#"{{"sku":"A","qty":1}},{{"sku":"{wide}","qty":1}}"#)),
             Code::EntityTooLong,
-            Some("/payload"),
+            Some("/payload/items/1/sku"),
         ),
         (Said::bytes(Mode::Binary, "sku;qty\nA;1"), Code::JsonSyntax, None),
         (

@@ -1,21 +1,10 @@
 //! The public corpora, where they are there.
 
-use std::path::PathBuf;
-
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
+use crate::place::corpus;
 use crate::support::{Answer, Running};
-
-fn corpus(path: &str) -> Option<PathBuf> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus");
-    let path = root.join(path);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("corpus absent: {} is not there, so its cases did not run", path.display());
-    None
-}
 
 fn naughty_strings() -> Vec<String> {
     let Some(path) = corpus("nasty/big-list-of-naughty-strings/blns.json") else { return Vec::new() };

@@ -7,5 +7,7 @@ mod corpus;
 mod faults;
 mod metered;
 mod outcomes;
+#[path = "../../../../tests/support/corpus.rs"]
+mod place;
 mod support;
 mod vendors;
