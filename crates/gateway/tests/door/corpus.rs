@@ -102,12 +102,11 @@ async fn naughty_strings_as_bodies_and_batches() {
     assert_eq!(gateway.kept().await, (0, 0));
 }
 
-/// The specification's own examples. dvss takes those whose data are an object or an array, or in
-/// base64, and that say when they happened.
+/// The specification's own examples. dvss takes those that have data, of whatever kind, and that say
+/// when they happened.
 #[tokio::test]
 async fn examples_of_the_cloudevents_specification() {
     let Some(folder) = corpus("nasty/cloudevents-spec") else { return };
-    let gateway = Running::start().await;
     let mut taken = 0;
     for entry in std::fs::read_dir(folder).expect("readable") {
         let path = entry.expect("readable").path();
@@ -115,6 +114,8 @@ async fn examples_of_the_cloudevents_specification() {
         if !name.ends_with(".valid.json") {
             continue;
         }
+        // They share an id, so each gets a gateway of its own.
+        let gateway = Running::start().await;
         let text = std::fs::read_to_string(&path).expect("readable");
         let document: Value = serde_json::from_str(&text).expect("JSON");
         if let Some(items) = document.as_array() {
@@ -125,7 +126,7 @@ async fn examples_of_the_cloudevents_specification() {
             continue;
         }
         let answer = gateway.post_as("application/cloudevents+json", text).await;
-        let has_data = document["data"].is_object() || document["data_base64"].is_string();
+        let has_data = !document["data"].is_null() || document["data_base64"].is_string();
         if has_data && document["time"].is_string() {
             assert!(matches!(answer.status, 200 | 202), "{name}: {answer:?}");
             taken += 1;
@@ -133,7 +134,7 @@ async fn examples_of_the_cloudevents_specification() {
             assert_eq!(answer.word(), "cloudevent-invalid", "{name}");
         }
     }
-    assert!(taken > 0);
+    assert!(taken > 3);
 }
 
 /// `features/http-protocol-binding.feature` of the conformance suite.
