@@ -186,7 +186,6 @@ impl Config {
             let value = key.split('.').try_fold(tree, |value, name| value.get(name));
             ensure!(!value.is_some_and(is_zero), "{key}: must not be 0");
         }
-        ensure!(!self.stages.is_empty(), "stages: name one at least, or leave the key out for all of them");
         let most = self.store.log.max_record_bytes.saturating_sub(RECORD_OVERHEAD);
         ensure!(
             self.gateway.max_body_bytes <= most,
@@ -314,7 +313,6 @@ mod tests {
             ),
             ("listen: here", "listen: "),
             ("stages: [dedupe]", "stages[0]: unknown variant `dedupe`"),
-            ("stages: []", "stages: name one"),
             ("gateway: {maxBodyBytes: 0}", "gateway.maxBodyBytes: must not be 0"),
             ("gateway: {bodyTimeout: 0s}", "gateway.bodyTimeout: must not be 0"),
             ("gateway: {maxBodyBytes: 2000000}", "gateway.maxBodyBytes: at most"),

@@ -142,6 +142,11 @@ async fn drain(tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
 pub async fn start(config: &Config, logs: &str) -> anyhow::Result<Running> {
     telemetry::init_logs(telemetry::LogFormat::Json, &log_filter(logs))?;
     let metrics = telemetry::install_metrics()?;
+    if config.stages.is_empty() {
+        tracing::warn!(
+            "`stages` names none: events are accepted and wait until a process with stages is started"
+        );
+    }
     let ports = open(&config.data, config)?;
     normalize::seed(&*ports.tables, ports.clock.now()).await.context("the shipped mappings")?;
 
