@@ -12,7 +12,7 @@ pub mod exit {
     pub const SUCCESS: u8 = 0;
     /// It failed; stderr says why.
     pub const FAILURE: u8 = 1;
-    /// The books do not balance.
+    /// The books do not balance; something differs from what it should be.
     pub const UNBALANCED: u8 = 3;
     /// The server does not answer, or it is not dvss.
     pub const UNREACHABLE: u8 = 4;
@@ -33,7 +33,7 @@ pub mod exit {
 
 /// Turns what vendors say about orders and stock into one trustworthy stream of inventory facts.
 ///
-/// Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the books do not balance; 4 no server; 5 refused by the server.
+/// Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the books do not balance, or something differs from its plan; 4 no server; 5 refused by the server.
 #[derive(Debug, Parser)]
 #[command(name = "dvss", version, max_term_width = 110)]
 pub struct Cli {
@@ -59,8 +59,30 @@ pub struct Cli {
 pub enum Command {
     /// Run everything in a temporary directory, play sample traffic, show what came out.
     Demo(Demo),
-    /// Run everything in one process on the embedded default.
+    /// Run everything in one process: on the embedded default, or on the configuration's servers.
     Up(Up),
+    /// Run the vendors' doors alone, on the configuration's servers.
+    Gateway(Up),
+    /// Run stages alone, on the configuration's servers.
+    Processor {
+        /// The stages.
+        #[arg(required = true)]
+        stages: Vec<crate::config::Role>,
+        /// Where to run.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Run the operator API alone, on the configuration's servers.
+    Operator(Up),
+    /// Kafka's topics, as `topics/*.yaml` says.
+    #[command(subcommand)]
+    Topics(Change),
+    /// DynamoDB's tables and S3's buckets.
+    #[command(subcommand)]
+    Tables(Change),
+    /// The schemas of public topics in the registry.
+    #[command(subcommand)]
+    Schemas(Schemas),
     /// Vendors and their keys.
     #[command(subcommand)]
     Vendors(Vendors),
@@ -135,6 +157,39 @@ pub struct Demo {
     /// Leave after the tour instead of waiting for Ctrl-C.
     #[arg(long)]
     pub exit: bool,
+}
+
+/// `dvss topics …`, `dvss tables …`
+#[derive(Debug, Subcommand)]
+pub enum Change {
+    /// Show what differs; change nothing. Exit code 3 where something does.
+    Plan(Servers),
+    /// Make what is missing. What cannot be undone is only done with `--force`.
+    Apply {
+        /// Also add partitions to topics, although keys then move.
+        #[arg(long)]
+        force: bool,
+        /// Which servers.
+        #[command(flatten)]
+        servers: Servers,
+    },
+}
+
+/// `dvss schemas …`
+#[derive(Debug, Subcommand)]
+pub enum Schemas {
+    /// Ask the registry whether it has, or would take, what this build speaks. Exit code 3 where not.
+    Check(Servers),
+    /// Register what this build speaks; refused where it breaks those who read.
+    Register(Servers),
+}
+
+/// Which servers.
+#[derive(Debug, Clone, Args)]
+pub struct Servers {
+    /// YAML configuration with a `servers` section; environment (`DVSS_…`) overrides it.
+    #[arg(long, env = "DVSS_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// `dvss up`

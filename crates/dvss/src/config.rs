@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::backend::ServersOptions;
 use crate::cli::Place;
 
 /// Environment names that are flags' own, not keys of the file.
@@ -61,9 +62,14 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address of the operator API and console.
     pub operator_listen: SocketAddr,
-    /// The stages that run in this process: all of them, unless a part of the work is measured or
+    /// The stages that run in `dvss up`: all of them, unless a part of the work is measured or
     /// taken over by hand.
     pub stages: Vec<Role>,
+    /// This process' name among those of its groups: the same after a restart, and no other running
+    /// process has it. Default: the machine's name.
+    pub member: Option<String>,
+    /// Kafka, S3, DynamoDB and a schema registry. Default: none, and everything is in `data`.
+    pub servers: Option<ServersOptions>,
     /// The vendors' door.
     pub gateway: gateway::Options,
     /// The loop of every stage.
@@ -83,7 +89,7 @@ pub struct Config {
 }
 
 /// A stage, as the configuration names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Claims event ids.
@@ -118,6 +124,8 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             operator_listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
             stages: Role::ALL.to_vec(),
+            member: None,
+            servers: None,
             gateway: Default::default(),
             runtime: Default::default(),
             dedup: Default::default(),

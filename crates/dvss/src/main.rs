@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`cli`] | the command line |
 //! | [`config`] | one YAML file, `DVSS_…` over it, flags over both |
-//! | [`up`] | the whole pipeline in one process on the embedded default |
+//! | [`backend`] | the embedded store, or servers |
+//! | [`up`] | the processes: every role in one, or one alone |
 //! | [`bench`] | what the pipeline does, and what it costs |
 //! | [`demo`] | `up`, with sample traffic and a tour of what came out |
 //! | [`client`] | the operator API, as commands use it |
@@ -12,6 +13,7 @@
 //!
 //! Data goes to stdout, everything else to stderr. Exit codes: see [`cli::exit`].
 
+mod backend;
 mod bench;
 mod cli;
 mod client;

@@ -1,18 +1,18 @@
-//! `dvss up`: every role in one process, on the embedded default.
+//! The processes: `dvss up` is every role in one, `dvss gateway`, `dvss processor …` and `dvss operator`
+//! are one each. All of them serve probes and metrics, wait for what they need, and drain on SIGTERM.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use contract::topics;
 use dedup::Dedup;
 use divergence::Divergence;
-use embedded::{Embedded, SystemClock};
 use normalize::Normalize;
 use operator::{Host, Operator, StageHealth};
 use outbox::Outbox;
+use parking_lot::Mutex;
 use ports::Ports;
 use runtime::{Fatal, Handle, Processor, Service};
 use serde_json::json;
@@ -22,61 +22,50 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::backend::{Backend, input_of};
 use crate::cli::exit;
 use crate::commands::print;
 use crate::config::{Config, Role};
 
-/// The stages: group, and the topic that it reads.
-const STAGES: [(&str, &str); 4] = [
-    (Dedup::NAME, topics::RAW),
-    (Normalize::NAME, topics::ACCEPTED),
-    (Divergence::NAME, topics::NORMALIZED),
-    (Outbox::NAME, topics::OUTBOX),
-];
-
-/// The one member of every group: a data directory has one process.
-const MEMBER: &str = "embedded";
-
+/// The one member of every group on the embedded default: a data directory has one process.
+const EMBEDDED_MEMBER: &str = "embedded";
 /// How often samples of metrics are moved into their buckets, where nobody scrapes them.
-const UPKEEP: std::time::Duration = std::time::Duration::from_secs(5);
+const UPKEEP: Duration = Duration::from_secs(5);
+/// How often a process looks whether what it waits for is there.
+const LOOK: Duration = Duration::from_secs(1);
 
-/// The topic that a stage's group reads.
-pub fn input_of(group: &str) -> Option<&'static str> {
-    STAGES.iter().find(|(name, _)| *name == group).map(|(_, topic)| *topic)
+/// Which roles a process has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roles {
+    /// The vendors' doors.
+    pub gateway: bool,
+    /// Stages.
+    pub stages: Vec<Role>,
+    /// The operator API. A process without it serves probes and metrics alone.
+    pub operator: bool,
 }
 
-/// The stages' groups.
-pub fn groups() -> Vec<&'static str> {
-    STAGES.iter().map(|(group, _)| *group).collect()
-}
-
-/// Opens the embedded store in a directory, with every topic, table and schema that dvss needs.
-pub fn open(data: &Path, config: &Config) -> anyhow::Result<Ports> {
-    std::fs::create_dir_all(data)
-        .with_context(|| format!("cannot make the data directory {}", data.display()))?;
-    let mut options = config.store.clone();
-    options.log.session_timeout = config.runtime.max_poll_interval;
-    options.log.transaction_timeout = config.runtime.transaction_timeout;
-    let embedded = Embedded::open(data, options, embedded_parts(), Arc::new(SystemClock));
-    let embedded = embedded.map_err(|error| anyhow::anyhow!("{error} ({})", error.code()))?;
-    Ok(embedded.ports())
+impl Roles {
+    /// Every role, with the stages that the configuration names.
+    pub fn all(config: &Config) -> Self {
+        Self { gateway: true, stages: config.stages.clone(), operator: true }
+    }
 }
 
 /// Runs until Ctrl-C or SIGTERM.
-pub async fn run(config: Config, json: bool) -> anyhow::Result<u8> {
-    let running = start(&config, "warn").await?;
+pub async fn run(config: Config, roles: Roles, json: bool) -> anyhow::Result<u8> {
+    let running = start(&config, roles, "warn").await?;
+    let url = |address: SocketAddr| format!("http://{address}");
     let place = json!({
-        "vendors": format!("http://{}", running.gateway), "operators": format!("http://{}", running.operator),
-        "data": config.data.display().to_string(),
+        "vendors": running.gateway.map(url), "operators": url(running.operator),
+        "data": config.servers.is_none().then(|| config.data.display().to_string()),
     });
     print::document(&place, json, |place| {
-        let cell = |name: &str| print::cell(&place[name]);
-        format!(
-            "dvss is up\n  vendors    {}\n  operators  {}\n  data       {}\n",
-            cell("vendors"),
-            cell("operators"),
-            cell("data")
-        )
+        let line = |name: &str| {
+            let shown = place[name].as_str().map(|text| format!("  {name:<10} {text}\n"));
+            shown.unwrap_or_default()
+        };
+        format!("dvss is up\n{}{}{}", line("vendors"), line("operators"), line("data"))
     })?;
     running.wait().await?;
     Ok(exit::SUCCESS)
@@ -84,9 +73,9 @@ pub async fn run(config: Config, json: bool) -> anyhow::Result<u8> {
 
 /// A running dvss.
 pub struct Running {
-    /// Where vendors are served.
-    pub gateway: SocketAddr,
-    /// Where operators are served.
+    /// Where vendors are served, by a process that does.
+    pub gateway: Option<SocketAddr>,
+    /// Where operators are served, or probes alone.
     pub operator: SocketAddr,
     doors: CancellationToken,
     stages: CancellationToken,
@@ -138,57 +127,62 @@ async fn drain(tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
     first
 }
 
-/// Starts every role. `logs` is the log filter where `DVSS_LOG` says nothing.
-pub async fn start(config: &Config, logs: &str) -> anyhow::Result<Running> {
+/// Starts a process with these roles; it works as soon as what it needs is there. `logs` is the log filter
+/// where `DVSS_LOG` says nothing.
+///
+/// # Errors
+/// Where it cannot listen, or where its own directory cannot be worked with. What servers lack is waited
+/// for.
+pub async fn start(config: &Config, roles: Roles, logs: &str) -> anyhow::Result<Running> {
     telemetry::init_logs(telemetry::LogFormat::Json, &log_filter(logs))?;
     let metrics = telemetry::install_metrics()?;
-    if config.stages.is_empty() {
-        tracing::warn!(
-            "`stages` names none: events are accepted and wait until a process with stages is started"
-        );
+    if roles == (Roles { gateway: true, stages: vec![], operator: true }) {
+        tracing::warn!("`stages` names none: events are accepted and wait until a process with stages is started");
     }
-    let ports = open(&config.data, config)?;
-    normalize::seed(&*ports.tables, ports.clock.now()).await.context("the shipped mappings")?;
-
-    let door = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", config.listen))?;
-    let api_door = TcpListener::bind(config.operator_listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", config.operator_listen))?;
-    let (gateway_address, operator_address) = (door.local_addr()?, api_door.local_addr()?);
+    let backend = Arc::new(Backend::open(config).await?);
+    let ports = backend.ports().clone();
+    let door = if roles.gateway { Some(bind(config.listen).await?) } else { None };
+    let api_door = bind(config.operator_listen).await?;
+    let gateway_address = door.as_ref().map(TcpListener::local_addr).transpose()?;
+    let operator_address = api_door.local_addr()?;
 
     let (doors, stages, api) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let mut tasks = Tasks { doors: JoinSet::new(), stages: JoinSet::new(), api: JoinSet::new() };
-    let mut handles = Vec::new();
     let codec = Arc::new(Codec::new(Arc::clone(&ports.schemas)));
     let divergence = {
         let ports = at(&ports, "divergence")?;
         let options = config.divergence.clone();
         Arc::new(Divergence::new(ports.tables, Arc::clone(&codec), ports.clock, options)?)
     };
-    let mut start = Starter {
+    let gate = Gate::default();
+    let mut starter = Starter {
         ports: &ports,
         codec: &codec,
         config,
+        roles: &roles,
+        member: member(config)?,
+        gate: gate.clone(),
         tasks: &mut tasks.stages,
         stop: &stages,
-        handles: &mut handles,
+        handles: Vec::new(),
     };
     let options = config.dedup.clone();
-    start.stage(Role::Dedup, |ports| {
+    starter.stage(Role::Dedup, |ports| {
         Arc::new(Dedup::new(ports.tables, Arc::clone(&codec), ports.clock, options))
     })?;
     let options = config.normalize.clone();
-    start
+    starter
         .stage(Role::Normalize, |ports| Arc::new(Normalize::new(ports.tables, ports.normalized, options)))?;
-    start.stage(Role::Divergence, |_| Arc::clone(&divergence))?;
+    starter.stage(Role::Divergence, |_| Arc::clone(&divergence))?;
     let options = config.outbox.clone();
-    start.stage(Role::Outbox, |ports| Arc::new(Outbox::new(&ports, options)))?;
-    {
-        let (ports, options, stop) = (ports.clone(), config.outbox.clone(), stages.clone());
+    starter.stage(Role::Outbox, |ports| Arc::new(Outbox::new(&ports, options)))?;
+    let handles = starter.handles;
+    if roles.stages.contains(&Role::Outbox) {
+        let (ports, options, stop, gate) = (ports.clone(), config.outbox.clone(), stages.clone(), gate.clone());
         tasks.stages.spawn(async move {
-            outbox::sweeper::run(&ports, &options, stop).await;
+            if gate.opens(&stop).await {
+                outbox::sweeper::run(&ports, &options, stop).await;
+            }
             Ok(())
         });
     }
@@ -201,18 +195,78 @@ pub async fn start(config: &Config, logs: &str) -> anyhow::Result<Running> {
             Ok(())
         });
     }
-    {
+    if let Some(door) = door {
         let gateway = gateway::Gateway::new(at(&ports, "gateway")?, config.gateway.clone());
-        let stop = doors.clone();
-        tasks.doors.spawn(async move { Ok(gateway.serve(door, stop).await?) });
+        let (stop, gate) = (doors.clone(), gate.clone());
+        tasks.doors.spawn(async move {
+            if gate.opens(&stop).await {
+                gateway.serve(door, stop).await?;
+            }
+            Ok(())
+        });
     }
+    let process = Arc::new(Process { handles, metrics, divergence, waits_for: Mutex::new(None) });
     {
-        let host = Arc::new(Process { handles, metrics, divergence });
-        let operator = Operator::new(at(&ports, "operator")?, host);
-        let stop = api.clone();
-        tasks.api.spawn(async move { Ok(operator.serve(api_door, stop).await?) });
+        let operator = Operator::new(at(&ports, "operator")?, Arc::clone(&process) as Arc<dyn Host>);
+        let (stop, whole) = (api.clone(), roles.operator);
+        tasks.api.spawn(async move {
+            Ok(if whole { operator.serve(api_door, stop).await } else { operator.serve_probes(api_door, stop).await }?)
+        });
+    }
+    if backend.is_patient() {
+        process.wait_for("the servers".to_owned());
+        let stop = stages.clone();
+        tasks.stages.spawn(async move {
+            stop.run_until_cancelled(wait_until_prepared(&backend, &process, &gate)).await;
+            Ok(())
+        });
+    } else {
+        backend.prepare().await?;
+        gate.open();
     }
     Ok(Running { gateway: gateway_address, operator: operator_address, doors, stages, api, tasks })
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
+
+/// This process' name in its groups.
+fn member(config: &Config) -> anyhow::Result<String> {
+    match (&config.member, &config.servers) {
+        (Some(member), _) => Ok(member.clone()),
+        (None, None) => Ok(EMBEDDED_MEMBER.to_owned()),
+        (None, Some(_)) => {
+            let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+            anyhow::ensure!(!name.is_empty(), "member: name this process; the machine has no name (config-invalid)");
+            Ok(name)
+        }
+    }
+}
+
+/// Looks until everything is there, and opens the gate.
+async fn wait_until_prepared(backend: &Backend, process: &Process, gate: &Gate) {
+    while let Err(error) = backend.prepare().await {
+        process.wait_for(format!("{error:#}"));
+        tokio::time::sleep(LOOK).await;
+    }
+    *process.waits_for.lock() = None;
+    gate.open();
+}
+
+/// Closed until a process may begin to work.
+#[derive(Clone, Default)]
+struct Gate(CancellationToken);
+
+impl Gate {
+    fn open(&self) {
+        self.0.cancel();
+    }
+
+    /// Waits until it is open; false where `stop` comes first.
+    async fn opens(&self, stop: &CancellationToken) -> bool {
+        stop.run_until_cancelled(self.0.cancelled()).await.is_some()
+    }
 }
 
 /// The ports as one role sees them; debug builds put a failpoint around them.
@@ -225,14 +279,17 @@ fn at(ports: &Ports, role: &'static str) -> anyhow::Result<Ports> {
     Ok(ports.clone())
 }
 
-/// Starts the stages that the configuration names.
+/// Starts the stages that the process has.
 struct Starter<'a> {
     ports: &'a Ports,
     codec: &'a Arc<Codec>,
     config: &'a Config,
+    roles: &'a Roles,
+    member: String,
+    gate: Gate,
     tasks: &'a mut JoinSet<anyhow::Result<()>>,
     stop: &'a CancellationToken,
-    handles: &'a mut Vec<Handle>,
+    handles: Vec<Handle>,
 }
 
 impl Starter<'_> {
@@ -241,7 +298,7 @@ impl Starter<'_> {
         role: Role,
         processor: impl FnOnce(Ports) -> Arc<P>,
     ) -> anyhow::Result<()> {
-        if !self.config.stages.contains(&role) {
+        if !self.roles.stages.contains(&role) {
             return Ok(());
         }
         let ports = at(self.ports, role.as_str())?;
@@ -250,10 +307,15 @@ impl Starter<'_> {
         let topic = input_of(P::NAME).unwrap_or_default();
         let (log, options) = (Arc::clone(&ports.log), self.config.runtime.clone());
         let processor = processor(ports);
-        let service = Service::new(processor, log, Arc::new(quarantine), &[topic], MEMBER, options);
+        let service = Service::new(processor, log, Arc::new(quarantine), &[topic], &self.member, options);
         self.handles.push(service.handle());
-        let stop = self.stop.clone();
-        self.tasks.spawn(async move { service.run(stop).await.map_err(|fatal: Fatal| fatal.into()) });
+        let (stop, gate) = (self.stop.clone(), self.gate.clone());
+        self.tasks.spawn(async move {
+            if gate.opens(&stop).await {
+                service.run(stop).await.map_err(|fatal: Fatal| anyhow::Error::from(fatal))?;
+            }
+            Ok(())
+        });
         Ok(())
     }
 }
@@ -263,6 +325,18 @@ struct Process {
     handles: Vec<Handle>,
     metrics: telemetry::Metrics,
     divergence: Arc<Divergence>,
+    waits_for: Mutex<Option<String>>,
+}
+
+impl Process {
+    /// Says once what the process waits for.
+    fn wait_for(&self, what: String) {
+        let mut waits_for = self.waits_for.lock();
+        if waits_for.as_ref() != Some(&what) {
+            tracing::warn!("waiting: {what}");
+            *waits_for = Some(what);
+        }
+    }
 }
 
 #[async_trait]
@@ -275,6 +349,10 @@ impl Host for Process {
             ready: handle.is_ready(),
         };
         self.handles.iter().map(health).collect()
+    }
+
+    fn waits_for(&self) -> Option<String> {
+        self.waits_for.lock().clone()
     }
 
     fn metrics(&self) -> String {
@@ -300,19 +378,4 @@ async fn signal() {
 #[expect(clippy::disallowed_methods, reason = "the binary reads the environment")]
 fn log_filter(default: &str) -> String {
     std::env::var("DVSS_LOG").unwrap_or_else(|_| default.to_owned())
-}
-
-fn embedded_parts() -> embedded::Parts {
-    embedded::Parts {
-        tables: stores::tables::ALL.to_vec(),
-        schemas: stores::codec::schemas()
-            .into_iter()
-            .map(|(subject, text)| (subject, text.to_owned()))
-            .collect(),
-        topics: stores::topics::shipped().into_iter().map(|topic| (topic.name, topic.partitions)).collect(),
-        groups: STAGES
-            .iter()
-            .map(|(group, topic)| ((*group).to_owned(), vec![(*topic).to_owned()]))
-            .collect(),
-    }
 }

@@ -39,6 +39,8 @@ pub struct StageHealth {
 pub trait Host: Send + Sync {
     /// Every stage of this process.
     fn stages(&self) -> Vec<StageHealth>;
+    /// What the process still waits for before it begins to work; `None` where it works.
+    fn waits_for(&self) -> Option<String>;
     /// Prometheus text of this process' metrics.
     fn metrics(&self) -> String;
     /// Folds all facts of an entity anew; an error says why it could not.
@@ -99,11 +101,25 @@ impl Operator {
             .route("/metrics", get(status::metrics))
             .fallback(async || Problem::not_found("such path; see /api/v1/openapi.json"))
             .layer(from_fn(problem::only))
-            // What probes ask answers in two words, and is none of the API's.
-            .route("/livez", get(status::livez))
-            .route("/readyz", get(status::readyz))
-            .route("/startupz", get(status::startupz))
+            .merge(probes())
             .with_state(self)
+    }
+
+    /// What a role that runs alone serves: metrics and probes, and nothing that changes anything.
+    pub fn probes(self) -> Router {
+        Router::new()
+            .route("/metrics", get(status::metrics))
+            .fallback(async || Problem::not_found("such path; this port has /metrics, /livez, /readyz and /startupz"))
+            .layer(from_fn(problem::only))
+            .merge(probes())
+            .with_state(self)
+    }
+
+    /// Serves [`Operator::probes`] until `shutdown`.
+    pub async fn serve_probes(self, listener: TcpListener, shutdown: CancellationToken) -> std::io::Result<()> {
+        axum::serve(listener, self.probes())
+            .with_graceful_shutdown(async move { shutdown.cancelled().await })
+            .await
     }
 
     /// Serves until `shutdown`, then lets running requests end.
@@ -120,6 +136,14 @@ impl Operator {
             .with_graceful_shutdown(async move { shutdown.cancelled().await })
             .await
     }
+}
+
+/// What probes ask answers in a few words, and is none of the API's.
+fn probes() -> Router<Operator> {
+    Router::new()
+        .route("/livez", get(status::livez))
+        .route("/readyz", get(status::readyz))
+        .route("/startupz", get(status::startupz))
 }
 
 /// The API's own description, OpenAPI 3.1.

@@ -32,19 +32,24 @@ pub async fn metrics(State(operator): State<Operator>) -> impl IntoResponse {
 
 /// `GET /livez`: true while every loop turns.
 pub async fn livez(State(operator): State<Operator>) -> impl IntoResponse {
-    answer(operator.host.stages().iter().all(|stage| stage.live))
+    answer(operator.host.stages().iter().all(|stage| stage.live).then_some(()).ok_or("a loop stands still"))
 }
 
-/// `GET /readyz`: true while every stage is assigned and not draining.
+/// `GET /readyz`: true while this process works and every stage of it is assigned and not draining.
 pub async fn readyz(State(operator): State<Operator>) -> impl IntoResponse {
-    answer(operator.host.stages().iter().all(|stage| stage.ready))
+    let waits = operator.host.waits_for();
+    let stuck = || operator.host.stages().into_iter().find(|stage| !stage.ready).map(|stage| stage.group);
+    answer(waits.or_else(|| stuck().map(|group| format!("{group} is not ready"))).map_or(Ok(()), Err))
 }
 
-/// `GET /startupz`: true once this process answers at all.
-pub async fn startupz() -> impl IntoResponse {
-    answer(true)
+/// `GET /startupz`: true once this process began to work.
+pub async fn startupz(State(operator): State<Operator>) -> impl IntoResponse {
+    answer(operator.host.waits_for().map_or(Ok(()), Err))
 }
 
-fn answer(good: bool) -> (StatusCode, &'static str) {
-    if good { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+fn answer(good: Result<(), impl std::fmt::Display>) -> (StatusCode, String) {
+    match good {
+        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
+    }
 }

@@ -5,6 +5,7 @@ mod mappings;
 mod offsets;
 pub mod print;
 mod quarantine;
+mod servers;
 mod tail;
 mod vendors;
 
@@ -12,7 +13,9 @@ use serde_json::{Value, json};
 
 use crate::cli::{self, Cli, Command, exit};
 use crate::client::{Client, segment};
-use crate::{config::Config, demo, up};
+use crate::config::Config;
+use crate::demo;
+use crate::up::{self, Roles};
 
 /// Runs the command and returns the exit code.
 pub async fn run(arguments: Cli) -> anyhow::Result<u8> {
@@ -20,7 +23,26 @@ pub async fn run(arguments: Cli) -> anyhow::Result<u8> {
     let json = arguments.json;
     match arguments.command {
         Command::Demo(options) => demo::run(options, json).await,
-        Command::Up(options) => up::run(Config::load(&options.place)?, json).await,
+        Command::Up(options) => {
+            let config = Config::load(&options.place)?;
+            let roles = Roles::all(&config);
+            up::run(config, roles, json).await
+        }
+        Command::Gateway(options) => {
+            let roles = Roles { gateway: true, stages: vec![], operator: false };
+            up::run(on_servers(&options.place)?, roles, json).await
+        }
+        Command::Processor { stages, place } => {
+            let roles = Roles { gateway: false, stages, operator: false };
+            up::run(on_servers(&place)?, roles, json).await
+        }
+        Command::Operator(options) => {
+            let roles = Roles { gateway: false, stages: vec![], operator: true };
+            up::run(on_servers(&options.place)?, roles, json).await
+        }
+        Command::Topics(command) => servers::topics(command, json).await,
+        Command::Tables(command) => servers::tables(command, json).await,
+        Command::Schemas(command) => servers::schemas(command, json).await,
         Command::Vendors(command) => vendors::run(&client, command, json).await,
         Command::Mappings(command) => mappings::run(&client, command, json).await,
         Command::Tail(options) => tail::run(&client, &options, json).await,
@@ -55,6 +77,16 @@ pub async fn run(arguments: Cli) -> anyhow::Result<u8> {
         Command::Offsets(command) => offsets::run(command, json).await,
         Command::Bench(cli::Bench::Pipeline(options)) => crate::bench::run(options, json).await,
     }
+}
+
+/// The configuration of a role that runs alone: processes that share no directory need servers.
+fn on_servers(place: &cli::Place) -> anyhow::Result<Config> {
+    let config = Config::load(place)?;
+    anyhow::ensure!(
+        config.servers.is_some(),
+        "a role that runs alone needs servers: give --config FILE with a `servers` section, or run `dvss up` (config-invalid)"
+    );
+    Ok(config)
 }
 
 /// Rows that are asked for at a time.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::print;
 use crate::cli::Offsets;
 use crate::config::Config;
-use crate::up;
+use crate::backend;
 
 pub async fn run(command: Offsets, json: bool) -> anyhow::Result<u8> {
     let (data, group, reset) = match command {
@@ -27,10 +27,10 @@ pub async fn run(command: Offsets, json: bool) -> anyhow::Result<u8> {
 async fn offsets(data: &Path, group: &str, reset: bool) -> anyhow::Result<Vec<Value>> {
     let store = data.join("dvss.redb");
     anyhow::ensure!(store.is_file(), "{} is no data directory of dvss: it has no dvss.redb", data.display());
-    let topic = up::input_of(group).ok_or_else(|| {
-        anyhow::anyhow!("no stage is the group {group}; the groups are {}", up::groups().join(", "))
+    let topic = backend::input_of(group).ok_or_else(|| {
+        anyhow::anyhow!("no stage is the group {group}; the groups are {}", backend::groups().join(", "))
     })?;
-    let ports = up::open(data, &Config::default())?;
+    let ports = backend::embedded(data, &Config::default())?;
     let log = ports.log;
     let (before, ends) = (log.committed(group, topic).await?, log.ends(topic).await?);
     let partition =

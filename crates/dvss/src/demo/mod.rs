@@ -35,7 +35,7 @@ pub async fn run(options: Demo, json: bool) -> anyhow::Result<u8> {
     if options.place.operator_listen.is_none() {
         config.operator_listen.set_port(0);
     }
-    let running = up::start(&config, "error").await?;
+    let running = up::start(&config, up::Roles::all(&config), "error").await?;
     let code = tour(&running, json).await?;
     if options.exit {
         running.stop().await?;

@@ -1,0 +1,105 @@
+//! What the ports are made of: the embedded store, or servers.
+
+mod servers;
+pub mod topics;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use dedup::Dedup;
+use divergence::Divergence;
+use embedded::{Embedded, SystemClock};
+use normalize::Normalize;
+use outbox::Outbox;
+use ports::Ports;
+use runtime::Processor;
+
+pub use servers::{Servers, ServersOptions};
+
+use crate::config::Config;
+
+/// The stages: group, and the topic that it reads.
+const STAGES: [(&str, &str); 4] = [
+    (Dedup::NAME, contract::topics::RAW),
+    (Normalize::NAME, contract::topics::ACCEPTED),
+    (Divergence::NAME, contract::topics::NORMALIZED),
+    (Outbox::NAME, contract::topics::OUTBOX),
+];
+
+/// The topic that a stage's group reads.
+pub fn input_of(group: &str) -> Option<&'static str> {
+    STAGES.iter().find(|(name, _)| *name == group).map(|(_, topic)| *topic)
+}
+
+/// The stages' groups.
+pub fn groups() -> Vec<&'static str> {
+    STAGES.iter().map(|(group, _)| *group).collect()
+}
+
+/// Where a process keeps what it knows.
+pub enum Backend {
+    /// In a directory of its own, with every topic, table and schema that dvss needs.
+    Embedded(Ports),
+    /// On Kafka, S3, DynamoDB and a schema registry.
+    Servers(Arc<Servers>),
+}
+
+impl Backend {
+    /// As the configuration says. Of servers, nothing is asked yet.
+    pub async fn open(config: &Config) -> anyhow::Result<Self> {
+        match &config.servers {
+            None => Ok(Self::Embedded(embedded(&config.data, config)?)),
+            Some(options) => Ok(Self::Servers(Arc::new(Servers::open(options, config).await?))),
+        }
+    }
+
+    /// Every port.
+    pub fn ports(&self) -> &Ports {
+        match self {
+            Self::Embedded(ports) => ports,
+            Self::Servers(servers) => &servers.ports,
+        }
+    }
+
+    /// Whether what is missing may come: servers may be away, a directory is there or it is not.
+    pub fn is_patient(&self) -> bool {
+        matches!(self, Self::Servers(_))
+    }
+
+    /// Checks that everything is there that work needs, and puts the shipped mappings in.
+    pub async fn prepare(&self) -> anyhow::Result<()> {
+        if let Self::Servers(servers) = self {
+            servers.check().await?;
+        }
+        let ports = self.ports();
+        normalize::seed(&*ports.tables, ports.clock.now()).await.context("the shipped mappings")
+    }
+}
+
+/// Opens the embedded store in a directory.
+pub fn embedded(data: &Path, config: &Config) -> anyhow::Result<Ports> {
+    std::fs::create_dir_all(data)
+        .with_context(|| format!("cannot make the data directory {}", data.display()))?;
+    let mut options = config.store.clone();
+    options.log.session_timeout = config.runtime.max_poll_interval;
+    options.log.transaction_timeout = config.runtime.transaction_timeout;
+    let embedded = Embedded::open(data, options, embedded_parts(), Arc::new(SystemClock));
+    let embedded = embedded.map_err(|error| anyhow::anyhow!("{error} ({})", error.code()))?;
+    Ok(embedded.ports())
+}
+
+fn embedded_parts() -> embedded::Parts {
+    embedded::Parts {
+        tables: stores::tables::ALL.to_vec(),
+        schemas: stores::codec::schemas()
+            .into_iter()
+            .map(|(subject, text)| (subject, text.to_owned()))
+            .collect(),
+        topics: stores::topics::shipped().into_iter().map(|topic| (topic.name, topic.partitions)).collect(),
+        groups: STAGES
+            .iter()
+            .map(|(group, topic)| ((*group).to_owned(), vec![(*topic).to_owned()]))
+            .collect(),
+    }
+}

@@ -1,0 +1,160 @@
+//! `dvss topics`, `dvss tables`, `dvss schemas`: what servers must have before a process can work.
+
+use anyhow::Context as _;
+use ports::Schemas as _;
+use serde_json::{Value, json};
+
+use super::print;
+use crate::backend::topics::{self, Step};
+use crate::backend::Servers;
+use crate::cli::{self, Change, exit};
+use crate::config::Config;
+
+async fn open(place: &cli::Servers) -> anyhow::Result<Servers> {
+    let config =
+        Config::load(&cli::Place { config: place.config.clone(), ..cli::Place::default() })?;
+    let options = config.servers.as_ref().context(
+        "the configuration names no servers: give --config FILE with a `servers` section (config-invalid)",
+    )?;
+    Servers::open(options, &config).await
+}
+
+/// Rows on stdout; the exit code says whether anything is left to do.
+fn told(rows: Vec<Value>, left: bool, json: bool, columns: &[&str]) -> anyhow::Result<u8> {
+    print::document(&Value::Array(rows), json, |rows| {
+        let cells = |row: &Value| columns.iter().map(|name| print::cell(&row[*name])).collect();
+        let rows: Vec<Vec<String>> = rows.as_array().into_iter().flatten().map(cells).collect();
+        let titles: Vec<String> = columns.iter().map(|name| name.to_uppercase()).collect();
+        print::table(&titles.iter().map(String::as_str).collect::<Vec<_>>(), &rows)
+    })?;
+    Ok(if left { exit::UNBALANCED } else { exit::SUCCESS })
+}
+
+/// `dvss topics plan|apply`
+pub async fn topics(command: Change, json: bool) -> anyhow::Result<u8> {
+    let (servers, apply, force) = match &command {
+        Change::Plan(place) => (open(place).await?, false, false),
+        Change::Apply { force, servers } => (open(servers).await?, true, *force),
+    };
+    let names: Vec<String> = servers.topics.iter().map(|topic| servers.name(&topic.name)).collect();
+    let there = servers.admin.topics(&names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    let brokers = servers.admin.brokers().await?;
+    let (mut rows, mut left) = (Vec::new(), false);
+    for (spec, name) in servers.topics.iter().zip(&names) {
+        let steps = topics::plan(spec, there.get(name), brokers);
+        for step in &steps {
+            let done = apply && (step.is_safe() || force) && carry_out(&servers, spec, name, step).await?;
+            left |= !done;
+            let mut row = json!(step);
+            row["topic"] = json!(name);
+            row["done"] = json!(done);
+            row["difference"] = json!(said(step));
+            rows.push(row);
+        }
+        if apply {
+            for group in &spec.groups {
+                let group = servers.name(group);
+                let given = servers.admin.first_offsets(&group, name).await?;
+                if !given.is_empty() {
+                    let difference = format!("first offsets in {} partitions for {group}", given.len());
+                    rows.push(json!({ "topic": name, "step": "offsets", "difference": difference, "done": true }));
+                }
+            }
+        }
+    }
+    told(rows, left, json, &["topic", "step", "difference", "done"])
+}
+
+fn said(step: &Step) -> String {
+    match step {
+        Step::Create { partitions, replicas } => format!("{partitions} partitions, {replicas} replicas"),
+        Step::Alter { set } => {
+            let change = |(name, (now, wanted)): (&String, &(Option<String>, String))| {
+                format!("{name}: {} → {wanted}", now.as_deref().unwrap_or("unset"))
+            };
+            set.iter().map(change).collect::<Vec<_>>().join(", ")
+        }
+        Step::Grow { from, to } => format!("{from} → {to} partitions; keys move, so only with --force"),
+        Step::Shrink { from, to } => {
+            format!("{from} partitions instead of {to}; they cannot be taken away, only a new topic can have fewer")
+        }
+    }
+}
+
+/// Whether it could be done.
+async fn carry_out(
+    servers: &Servers,
+    spec: &stores::topics::TopicSpec,
+    name: &str,
+    step: &Step,
+) -> anyhow::Result<bool> {
+    match step {
+        Step::Create { partitions, replicas } => {
+            let creation = topics::creation(spec, name.to_owned(), *partitions, *replicas);
+            servers.admin.create(&creation).await?;
+        }
+        Step::Alter { set } => {
+            let set = set.iter().map(|(name, (_, wanted))| (name.clone(), wanted.clone())).collect();
+            servers.admin.alter(name, &set, &[]).await?;
+        }
+        Step::Grow { to, .. } => servers.admin.grow(name, *to).await?,
+        Step::Shrink { .. } => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// `dvss tables plan|apply`
+pub async fn tables(command: Change, json: bool) -> anyhow::Result<u8> {
+    let (servers, apply) = match &command {
+        Change::Plan(place) => (open(place).await?, false),
+        Change::Apply { servers, .. } => (open(servers).await?, true),
+    };
+    let (tables, buckets) = (servers.aws.table_admin(stores::tables::ALL), servers.aws.bucket_admin());
+    let mut rows = Vec::new();
+    let mut row = |of: &str, name: &str, steps: Vec<String>, drift: &[String]| {
+        let steps = steps.into_iter().map(|step| (step, apply));
+        for (difference, done) in steps.chain(drift.iter().map(|drift| (drift.clone(), false))) {
+            rows.push(json!({ "kind": of, "name": name, "difference": difference, "done": done }));
+        }
+    };
+    for plan in buckets.plan().await.context("S3")? {
+        row("bucket", &plan.bucket, plan.steps.iter().map(|step| format!("{step:?}")).collect(), &[]);
+    }
+    for plan in tables.plan().await.context("DynamoDB")? {
+        row("table", &plan.table, plan.steps.iter().map(|step| format!("{step:?}")).collect(), &plan.drift);
+    }
+    let mut left = !rows.is_empty();
+    if apply {
+        let buckets = buckets.apply().await.context("S3")?;
+        let tables = tables.apply().await.context("DynamoDB")?;
+        left = buckets.iter().any(|plan| !plan.steps.is_empty()) || tables.iter().any(|plan| !plan.is_settled());
+    }
+    told(rows, left, json, &["kind", "name", "difference", "done"])
+}
+
+/// `dvss schemas check|register`
+pub async fn schemas(command: cli::Schemas, json: bool) -> anyhow::Result<u8> {
+    let (servers, register) = match &command {
+        cli::Schemas::Check(place) => (open(place).await?, false),
+        cli::Schemas::Register(place) => (open(place).await?, true),
+    };
+    let (mut rows, mut left) = (Vec::new(), false);
+    for (subject, text) in stores::codec::schemas() {
+        let (state, id) = match servers.registry.id(&subject, text).await {
+            Ok(id) => ("registered", Some(id)),
+            Err(ports::schemas::Error::Unknown(_)) => {
+                if !servers.registry.compatible(&subject, text).await? {
+                    ("breaks those who read: refused", None)
+                } else if register {
+                    ("registered now", Some(servers.registry.register(&subject, text).await?))
+                } else {
+                    ("missing, and would be taken", None)
+                }
+            }
+            Err(error) => return Err(error.into()),
+        };
+        left |= id.is_none();
+        rows.push(json!({ "subject": servers.name(&subject), "state": state, "id": id }));
+    }
+    told(rows, left, json, &["subject", "state", "id"])
+}
