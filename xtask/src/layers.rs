@@ -13,8 +13,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ports", &["contract"]),
     ("mapping", &["contract"]),
     ("embedded", &["contract", "ports"]),
+    ("aws", &["contract", "ports"]),
     ("faults", &["contract", "ports"]),
     ("runtime", &["contract", "ports", "telemetry"]),
+    ("kafka", &["contract", "ports", "telemetry"]),
     ("stores", &["contract", "ports", "runtime", "telemetry"]),
     // Stages never use one another, and a surface neither a stage nor the other surface.
     ("dedup", BASE),

@@ -1,13 +1,18 @@
 //! Chores of this workspace: `cargo xtask test` is the test command, and what CI runs.
 
+mod effects;
 #[cfg(test)]
 mod layers;
+mod stack;
 mod steps;
 mod tools;
 
 use std::path::Path;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
+
+use crate::stack::{Server, Stack};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Chores of the dvss workspace")]
@@ -18,10 +23,47 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Formatting, lints, dependency rules, documentation tests, tests; stops at the first that fails.
+    /// Formatting, lints, dependency rules, documentation tests, tests on the real stack; stops at the first that
+    /// fails.
     Test,
     /// Gets the tools that `test` uses, into target/tools.
     Tools,
+    /// Kafka, S3, DynamoDB and a schema registry on loopback ports, for tests and for trying things.
+    Stack {
+        /// Tells this stack from others that are up beside it.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        name: String,
+        #[command(subcommand)]
+        chore: StackChore,
+    },
+}
+
+#[derive(Subcommand)]
+enum StackChore {
+    /// Gets the servers, starts them and waits until they answer; prints what to set to test against them.
+    Up,
+    /// Stops what `up` started, and removes its data.
+    Down,
+    /// Says which servers answer.
+    Status,
+    /// Stops one server; its data and its port stay.
+    Stop(One),
+    /// Starts one server that was stopped.
+    Start {
+        /// Which.
+        server: Server,
+    },
+    /// Stops one server and starts it again, on the same port, with the same data.
+    Restart(One),
+}
+
+#[derive(clap::Args)]
+struct One {
+    /// Which.
+    server: Server,
+    /// With kill -9, instead of asking it to end.
+    #[arg(long)]
+    kill: bool,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -33,7 +75,41 @@ fn main() -> anyhow::Result<()> {
             }
             Ok(())
         }
+        Chore::Stack { name, chore } => run(&name, &chore),
     }
+}
+
+fn run(name: &str, chore: &StackChore) -> anyhow::Result<()> {
+    effects::catch_interrupts()?;
+    let found = || Stack::find(root(), name)?.context("there is no stack; run: cargo xtask stack up");
+    match chore {
+        StackChore::Up => {
+            let start = effects::now();
+            let stack = Stack::up(root(), name)?;
+            eprintln!("xtask: the stack is up after {:.1} s", (effects::now() - start).as_secs_f64());
+            eprintln!("xtask: logs lie in {}", stack.logs().display());
+            println!("export {}={}", stack::ADDRESSES, stack.addresses().display());
+        }
+        StackChore::Down => match Stack::find(root(), name)? {
+            Some(stack) => stack.down()?,
+            None => eprintln!("xtask: no stack is up"),
+        },
+        StackChore::Status => {
+            let stack = found()?;
+            for line in stack.status() {
+                println!("{line}");
+            }
+            anyhow::ensure!(stack.is_ready(), "not every server is ready");
+        }
+        StackChore::Stop(One { server, kill }) => found()?.stop(*server, *kill)?,
+        StackChore::Start { server } => found()?.start(*server)?,
+        StackChore::Restart(One { server, kill }) => {
+            let mut stack = found()?;
+            stack.stop(*server, *kill)?;
+            stack.start(*server)?;
+        }
+    }
+    Ok(())
 }
 
 /// The workspace's root.

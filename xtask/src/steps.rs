@@ -2,21 +2,27 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
+use crate::effects::{self, now};
+use crate::stack::{self, Guard, Stack};
 use crate::tools::{DENY, NEXTEST};
+
+/// The name of the stack that the tests run on: theirs alone, from its start to its end.
+const STACK: &str = "test";
 
 /// Runs every step in `root`; the first that fails ends it.
 pub fn test(root: &Path) -> anyhow::Result<()> {
+    effects::catch_interrupts()?;
     let start = now();
+    stack::require(&[stack::CMAKE])?;
     let deny = DENY.get(root)?;
     // The runner is a convenience, unlike the rules: without it, cargo's own runs the same tests.
     let nextest =
         NEXTEST.get(root).inspect_err(|error| eprintln!("xtask: {error:#}; using `cargo test`")).ok();
 
-    let mut steps = vec![
+    let steps = vec![
         Step::new("format", cargo(&["fmt", "--all", "--check"])),
         Step::new(
             "lints",
@@ -29,24 +35,30 @@ pub fn test(root: &Path) -> anyhow::Result<()> {
         }),
         Step::new("documentation tests", cargo(&["test", "--workspace", "--doc", "--quiet", "--locked"])),
     ];
-    steps.push(match nextest {
+    let count = steps.len() + 2;
+    for (index, step) in steps.into_iter().enumerate() {
+        step.run(index + 1, count, root)?;
+    }
+
+    eprintln!("xtask: {}/{count} the stack", count - 1);
+    let stack_start = now();
+    let stack = Stack::up(root, STACK)?;
+    let addresses = stack.addresses();
+    // From here on it is stopped whatever happens, and its logs stay.
+    let stack = Guard::new(stack);
+    eprintln!("xtask: {}/{count} took {:.1} s", count - 1, (now() - stack_start).as_secs_f64());
+
+    let mut tests = match nextest {
         Some(nextest) => {
             let mut command = Command::new(nextest);
             command.args(["nextest", "run", "--workspace", "--locked", "--status-level", "slow"]);
-            Step::new("tests", command)
+            command
         }
-        None => Step::new(
-            "tests",
-            cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast", "--locked"]),
-        ),
-    });
-
-    let count = steps.len();
-    for (index, step) in steps.into_iter().enumerate() {
-        eprintln!("xtask: {}/{count} {}", index + 1, step.name);
-        let took = step.run(root)?;
-        eprintln!("xtask: {}/{count} took {:.1} s", index + 1, took.as_secs_f64());
-    }
+        None => cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast", "--locked"]),
+    };
+    tests.env(stack::ADDRESSES, addresses);
+    Step::new("tests", tests).run(count, count, root)?;
+    stack.down()?;
     eprintln!("xtask test: all {count} steps passed in {:.1} s", (now() - start).as_secs_f64());
     Ok(())
 }
@@ -61,14 +73,16 @@ impl Step {
         Self { name, command }
     }
 
-    fn run(mut self, root: &Path) -> anyhow::Result<Duration> {
+    fn run(mut self, index: usize, count: usize, root: &Path) -> anyhow::Result<()> {
+        eprintln!("xtask: {index}/{count} {}", self.name);
         let start = now();
-        let status = self.command.current_dir(root).status();
-        let status = status.with_context(|| format!("cannot start {:?}", self.command))?;
+        let status = effects::run(self.command.current_dir(root))?;
         if !status.success() {
             bail!("xtask test: FAILED in `{}`, {status}: {:?}", self.name, self.command);
         }
-        Ok(now() - start)
+        let took = now() - start;
+        eprintln!("xtask: {index}/{count} took {:.1} s", took.as_secs_f64());
+        Ok(())
     }
 }
 
@@ -76,9 +90,4 @@ fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new("cargo");
     command.args(arguments);
     command
-}
-
-#[expect(clippy::disallowed_methods, reason = "a chore measures real time; nothing here is simulated")]
-fn now() -> Instant {
-    Instant::now()
 }

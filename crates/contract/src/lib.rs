@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`json`] | strict, exact JSON: duplicate keys refused, numbers kept as written |
 //! | [`decimal`] | exact decimals, 28 digits, never a float |
+//! | [`duration`] | durations as configuration writes them |
 //! | [`time`] | RFC 3339 instants, nanosecond precision |
 //! | [`ids`] | vendor, event and ingest ids; the derivation of an ingest id |
 //! | [`fingerprint`] | RFC 8785 with exact numbers, SHA-256 |
@@ -21,6 +22,7 @@ pub mod canonical;
 pub mod cloudevents;
 pub mod code;
 pub mod decimal;
+pub mod duration;
 pub mod entity;
 pub mod envelope;
 pub mod event;

@@ -218,12 +218,14 @@ pub trait Log: Send + Sync {
     async fn set_committed(&self, group: &str, next: &[(Partition, Offset)]) -> Result<(), Error>;
 }
 
-/// A member of a consumer group. Dropping it leaves the group (a crash does not).
+/// A member of a consumer group. Dropping it leaves the group too, behind the caller's back where that
+/// takes a call to a broker (a crash does not).
 #[async_trait]
 pub trait Consumer: Send {
     /// Waits up to `max_wait` for records and returns at most `max_records`. Rebalances are served
-    /// here and nowhere else, and an assignment that a failed poll brought is told by the next one. A member that does not poll for longer than its session loses its
-    /// partitions.
+    /// here and nowhere else, and an assignment that a failed poll brought is told by the next one. A
+    /// member that does not poll for too long (its session; on Kafka, `max.poll.interval.ms` and then the
+    /// session) loses its partitions.
     async fn poll(&mut self, max_records: usize, max_wait: Duration) -> Result<Batch, Error>;
 
     /// Goes back: the next poll returns the partition's records from `to` on, after `pause`.
@@ -242,7 +244,7 @@ pub trait Producer: Send {
     /// records see them after the commit.
     async fn send(&mut self, records: Vec<Record>) -> Result<Vec<Coordinates>, Error>;
     /// Commits the records and, under `owner`'s ownership, the NEXT offsets of its group: all or
-    /// nothing.
+    /// nothing. Once it is answered it holds; readers and stable offsets may hear of it a moment later.
     async fn commit(&mut self, owner: &Owner, next: &[(Partition, Offset)]) -> Result<(), Error>;
     /// Aborts the transaction: its records are never seen by readers of committed records.
     async fn abort(&mut self) -> Result<(), Error>;

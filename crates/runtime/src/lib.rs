@@ -19,7 +19,6 @@
 //! do harm. Dropping the loop's future is a crash.
 
 mod batch;
-pub mod duration;
 mod error;
 mod lag;
 pub mod metrics;
@@ -32,6 +31,7 @@ mod status;
 mod transaction;
 mod turn;
 
+pub use contract::duration;
 pub use error::Fatal;
 pub use lag::{Lag, lag};
 pub use options::{Backoff, Options};

@@ -49,6 +49,8 @@ pub mod label {
     pub const KIND: &str = "kind";
     /// How a transaction ended.
     pub const RESULT: &str = "result";
+    /// What a client of Kafka is for: `consumer`, `producer`, `append`, `reader`, `admin`.
+    pub const CLIENT: &str = "client";
 }
 
 /// Names of log fields.

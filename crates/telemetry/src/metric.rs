@@ -40,6 +40,20 @@ pub const QUARANTINE_DEPTH: &str = "dvss.quarantine.depth";
 pub const OUTBOX_PUBLISHED: &str = "dvss.outbox.published";
 /// `dvss.outbox.copy_lag`
 pub const OUTBOX_COPY_LAG: &str = "dvss.outbox.copy_lag";
+/// `dvss.kafka.sent{client}`
+pub const KAFKA_SENT: &str = "dvss.kafka.sent";
+/// `dvss.kafka.received{client}`
+pub const KAFKA_RECEIVED: &str = "dvss.kafka.received";
+/// `dvss.kafka.queued{client}`
+pub const KAFKA_QUEUED: &str = "dvss.kafka.queued";
+/// `dvss.kafka.round_trip_ms{client}`
+pub const KAFKA_ROUND_TRIP_MS: &str = "dvss.kafka.round_trip_ms";
+/// `dvss.kafka.requests_timed_out{client}`
+pub const KAFKA_REQUESTS_TIMED_OUT: &str = "dvss.kafka.requests_timed_out";
+/// `dvss.kafka.errors{client}`
+pub const KAFKA_ERRORS: &str = "dvss.kafka.errors";
+/// `dvss.kafka.rebalances{client}`
+pub const KAFKA_REBALANCES: &str = "dvss.kafka.rebalances";
 
 /// Upper bounds of the latency histogram's buckets, in milliseconds. Fixed, so that instances and
 /// releases add up.
@@ -92,7 +106,7 @@ impl Metric {
 }
 
 /// Every metric.
-pub const ALL: [Metric; 19] = {
+pub const ALL: [Metric; 26] = {
     use Kind::{Counter, Gauge, Histogram};
     [
         Metric::new(
@@ -179,6 +193,33 @@ pub const ALL: [Metric; 19] = {
             &[],
             "Receipt records whose coordinates are not yet in the rows.",
         ),
+        Metric::new(KAFKA_SENT, Counter, &[label::CLIENT], "Records that Kafka's clients sent."),
+        Metric::new(KAFKA_RECEIVED, Counter, &[label::CLIENT], "Records that Kafka's clients fetched."),
+        Metric::new(
+            KAFKA_QUEUED,
+            Gauge,
+            &[label::CLIENT],
+            "Records that wait in a client of Kafka for the broker's report.",
+        ),
+        Metric::new(
+            KAFKA_ROUND_TRIP_MS,
+            Gauge,
+            &[label::CLIENT],
+            "Milliseconds of a request to the slowest broker, 99th percentile.",
+        ),
+        Metric::new(
+            KAFKA_REQUESTS_TIMED_OUT,
+            Counter,
+            &[label::CLIENT],
+            "Requests that no broker answered in time.",
+        ),
+        Metric::new(
+            KAFKA_ERRORS,
+            Counter,
+            &[label::CLIENT],
+            "Errors that Kafka's clients reported: brokers away, credentials refused.",
+        ),
+        Metric::new(KAFKA_REBALANCES, Counter, &[label::CLIENT], "Assignments that groups gave to members."),
     ]
 };
 

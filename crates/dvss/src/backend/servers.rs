@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use aws::{Aws, Together};
+use aws::{Aws, TablePlan, TableStep, Together};
 use embedded::SystemClock;
 use kafka::{Admin, KafkaLog, Prefixed, Registry};
 use ports::{Log, Ports};
@@ -55,7 +55,7 @@ impl Servers {
         kafka.transaction_timeout = config.runtime.transaction_timeout;
         let log = KafkaLog::open(kafka)?;
         let admin = Admin::new(&log)?;
-        let registry = Arc::new(Registry::open(&options.registry, &options.prefix)?);
+        let registry = Arc::new(Registry::open(&options.registry)?.under(&options.prefix));
         let aws = Aws::new(&options.aws).await;
         let prefix = options.prefix.clone();
         let log: Arc<dyn Log> =
@@ -93,7 +93,7 @@ impl Servers {
             }
         }
         for plan in self.aws.table_admin(stores::tables::ALL).plan().await.context("DynamoDB")? {
-            if !plan.is_usable() {
+            if !is_usable(&plan) {
                 bail!("the table {} is missing or not as dvss needs it; `dvss tables plan` shows what, `dvss tables apply` makes it (tables-missing)", plan.table);
             }
         }
@@ -109,4 +109,9 @@ impl Servers {
             error => anyhow::anyhow!("{error}"),
         })
     }
+}
+
+/// Whether a table can be worked with; that it cannot be brought back to an earlier time is for operators.
+fn is_usable(plan: &TablePlan) -> bool {
+    plan.drift.is_empty() && plan.steps.iter().all(|step| *step == TableStep::EnableRecovery)
 }

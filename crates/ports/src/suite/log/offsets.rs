@@ -122,7 +122,7 @@ pub async fn a_missing_offset_halts(harness: &dyn LogHarness) {
             other => panic!("{other}"),
         }
     }
-    drop(member);
+    member.consumer.leave().await.expect("it leaves");
     log.set_committed(case, &[(Partition::new(case, 0), 0)]).await.expect("an administrator sets it");
     let mut member = Member::join(&*log, case, "one", &[case]).await;
     member.take(harness.patience(), 1).await;

@@ -1,6 +1,6 @@
 //! Durations as configuration writes them: a whole number and its unit, `250ms`, `5s`, `2m`, `1h`.
 //!
-//! For serde: `#[serde(with = "runtime::duration")]`.
+//! For serde: `#[serde(with = "contract::duration")]`.
 
 use std::time::Duration;
 

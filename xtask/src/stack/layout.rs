@@ -1,0 +1,85 @@
+//! Where things lie.
+
+use std::path::{Path, PathBuf};
+
+use super::provision;
+use super::server::Server;
+
+/// Paths of one stack. Stacks share the servers' programs, nothing else.
+#[derive(Clone)]
+pub struct Layout {
+    root: PathBuf,
+    home: PathBuf,
+}
+
+impl Layout {
+    /// The stack of this name in the workspace `root`; the one without a name is `cargo xtask stack`'s own.
+    pub fn new(root: &Path, name: &str) -> Self {
+        Self { root: root.to_owned(), home: root.join("target/stack").join(name) }
+    }
+
+    /// The programs of all servers.
+    pub fn servers(&self) -> PathBuf {
+        self.root.join("target/stack/servers")
+    }
+
+    /// The programs of one.
+    pub fn server(&self, server: Server) -> PathBuf {
+        self.servers().join(provision::directory_name(server))
+    }
+
+    /// The directory of this stack.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Addresses, for whoever uses the stack: what `DVSS_TEST_STACK` names.
+    pub fn addresses(&self) -> PathBuf {
+        self.home.join("stack.json")
+    }
+
+    /// What was started, to be stopped.
+    pub fn record(&self) -> PathBuf {
+        self.home.join("processes.json")
+    }
+
+    /// Held while somebody starts or stops servers of this stack.
+    pub fn lock(&self) -> PathBuf {
+        self.home.join("lock")
+    }
+
+    /// The servers' logs.
+    pub fn logs(&self) -> PathBuf {
+        self.home.join("logs")
+    }
+
+    /// The log of one server.
+    pub fn log(&self, server: Server) -> PathBuf {
+        self.logs().join(format!("{}.log", server.name()))
+    }
+
+    /// What the servers keep.
+    pub fn all_data(&self) -> PathBuf {
+        self.home.join("data")
+    }
+
+    /// What one keeps.
+    pub fn data(&self, server: Server) -> PathBuf {
+        self.all_data().join(server.name())
+    }
+
+    /// The broker's settings.
+    pub fn kafka_properties(&self) -> PathBuf {
+        self.all_data().join("kafka.properties")
+    }
+
+    /// The broker's logging.
+    pub fn log4j(&self) -> PathBuf {
+        self.root.join("xtask/stack/log4j2.properties")
+    }
+
+    /// DynamoDB Local's main class.
+    pub fn loopback(&self) -> PathBuf {
+        self.root.join("xtask/stack/Loopback.java")
+    }
+}

@@ -1,0 +1,351 @@
+//! The servers that the real stack's tests need, on this machine, without containers: Kafka, S3, DynamoDB and a schema
+//! registry. [`Stack::up`] gives a running one, which its owner stops with [`Stack::down`].
+
+mod data;
+mod layout;
+mod ports;
+mod prerequisites;
+mod probe;
+mod process;
+mod provision;
+mod server;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use self::layout::Layout;
+pub use self::prerequisites::{CMAKE, require};
+use self::process::Process;
+pub use self::server::Server;
+use self::server::{ACCESS_KEY, CONFLUENT_API, Ports, SECRET_KEY};
+use crate::effects::{self, now, pause};
+
+/// Names the file with the stack's addresses to whoever tests against it.
+pub const ADDRESSES: &str = "DVSS_TEST_STACK";
+/// A server that is not ready by then will not be.
+const START_UP: Duration = Duration::from_secs(90);
+/// A server that was asked to end and has not by then is killed.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// A stack that was brought up. It goes on without this value, and without the process that made it.
+pub struct Stack {
+    layout: Layout,
+    record: Record,
+    /// Held as long as this value lives: one at a time starts and stops servers.
+    _lock: File,
+}
+
+/// What was started, written down after each start so that whatever happens next it can be stopped.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    ports: Ports,
+    processes: BTreeMap<Server, Process>,
+}
+
+impl Stack {
+    /// Brings the stack of this name up: gets what is missing, starts what does not run, waits until all answer. One
+    /// that is up stays as it is; servers of it that have ended start again on their ports, with their data.
+    ///
+    /// Where it fails it stops what runs, and leaves the logs.
+    pub fn up(root: &Path, name: &str) -> anyhow::Result<Self> {
+        let layout = Layout::new(root, name);
+        let lock = lock(&layout)?;
+        provision::provision(&layout)?;
+        let record = match read_record(&layout)? {
+            Some(record) if record.processes.values().any(Process::lives) => record,
+            earlier => fresh(&layout, earlier)?,
+        };
+        let mut stack = Self { layout, record, _lock: lock };
+        match stack.start_all() {
+            Ok(()) => Ok(stack),
+            Err(error) => {
+                let logs = stack.layout.logs();
+                stack.down().context("and what was started could not be stopped")?;
+                Err(error.context(format!("the stack did not come up; its logs lie in {}", logs.display())))
+            }
+        }
+    }
+
+    /// The stack of this name, if it was brought up.
+    pub fn find(root: &Path, name: &str) -> anyhow::Result<Option<Self>> {
+        let layout = Layout::new(root, name);
+        if !layout.record().exists() {
+            return Ok(None);
+        }
+        let lock = lock(&layout)?;
+        Ok(read_record(&layout)?.map(|record| Self { layout, record, _lock: lock }))
+    }
+
+    /// The file with its addresses, for [`ADDRESSES`].
+    pub fn addresses(&self) -> PathBuf {
+        self.layout.addresses()
+    }
+
+    /// The servers' logs, which stay after [`Self::down`] until the next stack of this name comes up.
+    pub fn logs(&self) -> PathBuf {
+        self.layout.logs()
+    }
+
+    /// One line a server.
+    pub fn status(&self) -> Vec<String> {
+        Server::ALL.map(|server| self.status_of(server)).into()
+    }
+
+    /// Whether every server answers.
+    pub fn is_ready(&self) -> bool {
+        Server::ALL.iter().all(|server| server.is_ready(&self.layout, &self.record.ports))
+    }
+
+    /// Ends one server: as an operator would, or as kill -9 does.
+    pub fn stop(&mut self, server: Server, kill: bool) -> anyhow::Result<()> {
+        let Some(process) = self.record.processes.get(&server) else { return Ok(()) };
+        if !kill {
+            process.ask_to_end();
+            if process.ends_within(GRACE) {
+                return Ok(());
+            }
+        }
+        process.kill()
+    }
+
+    /// Starts one server that was stopped, on its port, with its data, and waits until it answers.
+    pub fn start(&mut self, server: Server) -> anyhow::Result<()> {
+        self.spawn(server)?;
+        self.wait_for(server)
+    }
+
+    /// Stops every server of it and removes their data.
+    pub fn down(self) -> anyhow::Result<()> {
+        stop_all(&self.record)?;
+        data::remove(&self.layout)?;
+        for file in [self.layout.addresses(), self.layout.record()] {
+            if file.exists() {
+                fs::remove_file(file)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn start_all(&mut self) -> anyhow::Result<()> {
+        // All at once: each of them mostly waits.
+        for server in Server::ALL {
+            self.spawn(server)?;
+        }
+        for server in Server::ALL {
+            self.wait_for(server)?;
+        }
+        let addresses = serde_json::to_string_pretty(&addresses(&self.record.ports))?;
+        write_whole(&self.layout.addresses(), &addresses)
+    }
+
+    /// Starts the server, unless it runs.
+    fn spawn(&mut self, server: Server) -> anyhow::Result<()> {
+        effects::check()?;
+        if self.record.processes.get(&server).is_some_and(Process::lives) {
+            return Ok(());
+        }
+        let mut command = server.command(&self.layout, &self.record.ports);
+        let process = Process::start(&mut command, &self.layout.log(server))?;
+        self.record.processes.insert(server, process);
+        write_whole(&self.layout.record(), &serde_json::to_string_pretty(&self.record)?)
+    }
+
+    fn wait_for(&self, server: Server) -> anyhow::Result<()> {
+        let start = now();
+        loop {
+            effects::check()?;
+            let lives = self.record.processes.get(&server).is_some_and(Process::lives);
+            if lives && server.is_ready(&self.layout, &self.record.ports) {
+                return Ok(());
+            }
+            let log = self.layout.log(server);
+            if !lives {
+                bail!("{} ended; its log's last lines:\n{}", server.name(), last_lines(&log));
+            }
+            if now() - start > START_UP {
+                let seconds = START_UP.as_secs();
+                bail!("{} is not ready after {seconds} s; see:\n{}", server.name(), last_lines(&log));
+            }
+            pause(Duration::from_millis(100));
+        }
+    }
+
+    fn status_of(&self, server: Server) -> String {
+        let process = self.record.processes.get(&server).filter(|process| process.lives());
+        let state = match process {
+            None => "stopped".to_owned(),
+            Some(process) if server.is_ready(&self.layout, &self.record.ports) => {
+                format!("ready, pid {}", process.pid())
+            }
+            Some(process) => format!("not ready, pid {}", process.pid()),
+        };
+        format!(
+            "{:<9} {:<7} {state}, log {}",
+            server.name(),
+            server.version(),
+            self.layout.log(server).display()
+        )
+    }
+}
+
+/// A stack that is stopped when this value goes, whichever way: return, error or panic.
+pub struct Guard(Option<Stack>);
+
+impl Guard {
+    /// Guards the stack.
+    pub fn new(stack: Stack) -> Self {
+        Self(Some(stack))
+    }
+
+    /// Stops the stack, and says whether that went well.
+    pub fn down(mut self) -> anyhow::Result<()> {
+        self.0.take().map_or(Ok(()), Stack::down)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(stack) = self.0.take() {
+            eprintln!("xtask: stopping the stack; its logs lie in {}", stack.logs().display());
+            if let Err(error) = stack.down() {
+                eprintln!("xtask: {error:#}");
+            }
+        }
+    }
+}
+
+/// Empty directories, new ports, nothing started.
+fn fresh(layout: &Layout, earlier: Option<Record>) -> anyhow::Result<Record> {
+    if let Some(earlier) = earlier {
+        stop_all(&earlier)?;
+    }
+    data::remove(layout)?;
+    data::remove_if_there(&layout.logs())?;
+    data::create(layout)?;
+    let [kafka, controller, s3, dynamodb, registry] = ports::free()?;
+    let ports = Ports { kafka, controller, s3, dynamodb, registry };
+    let properties = server::kafka_properties(&layout.data(Server::Kafka), &ports);
+    fs::write(layout.kafka_properties(), properties)?;
+    let mut format = server::format_kafka(layout);
+    let log = File::create(layout.log(Server::Kafka))?;
+    format.stdout(log.try_clone()?).stderr(log);
+    if !effects::run(&mut format)?.success() {
+        bail!("the broker's directory was not formatted:\n{}", last_lines(&layout.log(Server::Kafka)));
+    }
+    Ok(Record { ports, processes: BTreeMap::new() })
+}
+
+/// Asks all to end, waits, and kills what stays.
+fn stop_all(record: &Record) -> anyhow::Result<()> {
+    for process in record.processes.values() {
+        process.ask_to_end();
+    }
+    let start = now();
+    for process in record.processes.values() {
+        if !process.ends_within(GRACE.saturating_sub(now() - start)) {
+            process.kill()?;
+        }
+    }
+    Ok(())
+}
+
+fn addresses(ports: &Ports) -> serde_json::Value {
+    let url = |port: u16| format!("http://127.0.0.1:{port}");
+    json!({
+        "kafka": format!("127.0.0.1:{}", ports.kafka),
+        "s3": {"endpoint": url(ports.s3), "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY},
+        "dynamodb": url(ports.dynamodb),
+        "registry": format!("{}{CONFLUENT_API}", url(ports.registry)),
+    })
+}
+
+fn lock(layout: &Layout) -> anyhow::Result<File> {
+    fs::create_dir_all(layout.home()).with_context(|| format!("cannot make {}", layout.home().display()))?;
+    let file = File::create(layout.lock())?;
+    if file.try_lock().is_err() {
+        bail!("another `cargo xtask` is busy with the stack in {}", layout.home().display());
+    }
+    Ok(file)
+}
+
+fn read_record(layout: &Layout) -> anyhow::Result<Option<Record>> {
+    let path = layout.record();
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = fs::read_to_string(&path)?;
+    let record = serde_json::from_str(&text);
+    record.map(Some).with_context(|| format!("cannot read {}, which says what to stop", path.display()))
+}
+
+/// Readers see the old file or the new one, never half of it.
+fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
+    let new = path.with_extension("new");
+    fs::write(&new, text)?;
+    fs::rename(&new, path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn last_lines(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let tail = lines.get(lines.len().saturating_sub(20)..).unwrap_or_default();
+    format!("{}\n({})", tail.join("\n"), log.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_what_tests_read() {
+        let ports = Ports { kafka: 1, controller: 2, s3: 3, dynamodb: 4, registry: 5 };
+        let expected = json!({
+            "kafka": "127.0.0.1:1",
+            "s3": {"endpoint": "http://127.0.0.1:3", "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY},
+            "dynamodb": "http://127.0.0.1:4",
+            "registry": "http://127.0.0.1:5/apis/ccompat/v7",
+        });
+        assert_eq!(addresses(&ports), expected);
+    }
+
+    #[test]
+    fn a_record_that_was_read_is_the_one_that_was_written() {
+        let home = tempfile::tempdir().expect("a directory");
+        let layout = Layout::new(home.path(), "x");
+        fs::create_dir_all(layout.home()).expect("a directory");
+        assert!(read_record(&layout).expect("none").is_none());
+        let ports = Ports { kafka: 1, controller: 2, s3: 3, dynamodb: 4, registry: 5 };
+        let text = serde_json::to_string(&Record { ports, processes: BTreeMap::new() }).expect("JSON");
+        write_whole(&layout.record(), &text).expect("written");
+        let read = read_record(&layout).expect("readable").expect("one");
+        assert_eq!(serde_json::to_string(&read).expect("JSON"), text);
+        fs::write(layout.record(), "{").expect("written");
+        assert!(read_record(&layout).is_err(), "half a record must not count as none");
+    }
+
+    #[test]
+    fn one_at_a_time() {
+        let home = tempfile::tempdir().expect("a directory");
+        let layout = Layout::new(home.path(), "");
+        let first = lock(&layout).expect("free");
+        assert!(lock(&layout).is_err());
+        drop(first);
+        lock(&layout).expect("free again");
+    }
+
+    #[test]
+    fn the_end_of_a_log_is_twenty_lines() {
+        let home = tempfile::tempdir().expect("a directory");
+        let log = home.path().join("log");
+        let text: Vec<String> = (0..50).map(|line| format!("line {line}")).collect();
+        fs::write(&log, text.join("\n")).expect("written");
+        let end = last_lines(&log);
+        assert!(end.starts_with("line 30\n") && end.contains("line 49\n"), "{end}");
+    }
+}

@@ -1,0 +1,238 @@
+//! The four servers: versions, and how each is started and asked whether it is ready.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::layout::Layout;
+use super::probe;
+use crate::effects::{clean_command, succeeds_within};
+
+/// A server of the stack.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Server {
+    /// Apache Kafka, one node that is broker and controller.
+    Kafka,
+    /// S3, by versitygw on a directory.
+    S3,
+    /// DynamoDB Local, on SQLite.
+    Dynamodb,
+    /// Apicurio Registry with Confluent's API, on H2.
+    Registry,
+}
+
+/// Loopback ports of a stack. They stay the same while it is up, whichever server restarts.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Ports {
+    /// Kafka's listener for clients.
+    pub kafka: u16,
+    /// Kafka's listener for its own controller.
+    pub controller: u16,
+    /// S3.
+    pub s3: u16,
+    /// DynamoDB.
+    pub dynamodb: u16,
+    /// The schema registry.
+    pub registry: u16,
+}
+
+/// S3's access key: nothing secret, and nothing but this stack knows it.
+pub const ACCESS_KEY: &str = "dvss-test";
+/// Its secret key.
+pub const SECRET_KEY: &str = "dvss-test-secret";
+/// DynamoDB Local wants to see a signature, and does not check it.
+const UNCHECKED_SIGNATURE: &str = "AWS4-HMAC-SHA256 Credential=stack/20260101/us-east-1/dynamodb/aws4_request, \
+                                   SignedHeaders=host, Signature=0";
+/// Path of the registry's API as Confluent's clients know it.
+pub const CONFLUENT_API: &str = "/apis/ccompat/v7";
+
+impl Server {
+    /// All of them; the slowest to start comes first.
+    pub const ALL: [Self; 4] = [Self::Kafka, Self::Registry, Self::Dynamodb, Self::S3];
+
+    /// As in `stack.json`, in file names and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kafka => "kafka",
+            Self::S3 => "s3",
+            Self::Dynamodb => "dynamodb",
+            Self::Registry => "registry",
+        }
+    }
+
+    /// The version that is used, as its package manager writes it.
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::Kafka => "4.1.1",
+            Self::S3 => "v1.8.0",
+            Self::Dynamodb => "3.0.0",
+            Self::Registry => "3.0.9",
+        }
+    }
+
+    /// The command that runs it.
+    pub fn command(self, layout: &Layout, ports: &Ports) -> Command {
+        let home = layout.server(self);
+        let data = layout.data(self);
+        let classes = format!("{}/*", home.join("libs").display());
+        match self {
+            Self::Kafka => {
+                let mut command = java(&["-Xmx384m"], &home);
+                command.arg(format!("-Dlog4j2.configurationFile={}", layout.log4j().display()));
+                command.args(["-cp", &classes, "kafka.Kafka"]).arg(layout.kafka_properties());
+                command
+            }
+            Self::Dynamodb => {
+                let mut command = java(&["-Xmx256m"], &home);
+                command.arg(format!("-Djava.library.path={}", home.join("libs").display()));
+                command.args(["-cp", &classes]).arg(layout.loopback()).arg("-dbPath").arg(data);
+                command.args(["-sharedDb", "-disableTelemetry", "-port", &ports.dynamodb.to_string()]);
+                command
+            }
+            Self::S3 => {
+                let mut command = clean_command(&gateway(&home));
+                command.env("ROOT_ACCESS_KEY", ACCESS_KEY).env("ROOT_SECRET_KEY", SECRET_KEY);
+                command.args(["--quiet", "--keep-alive", "--port", &format!("127.0.0.1:{}", ports.s3)]);
+                command.args(["posix", "--versioning-dir"]);
+                command.arg(data.join("versions")).arg(data.join("buckets"));
+                command
+            }
+            Self::Registry => {
+                // It answers a few hundred requests in its life: start-up is what counts.
+                let mut command = java(&["-Xmx256m", "-XX:TieredStopAtLevel=1"], &home);
+                command.args(["-jar", &format!("libs/apicurio-registry-app-{}-runner.jar", self.version())]);
+                command.env("QUARKUS_HTTP_HOST", "127.0.0.1");
+                command.env("QUARKUS_HTTP_PORT", ports.registry.to_string());
+                // In a file, written through at once: schemas and their ids survive kill -9.
+                let database = data.join("schemas");
+                let url = format!("jdbc:h2:file:{};WRITE_DELAY=0", database.display());
+                command.env("APICURIO_DATASOURCE_URL", url);
+                command
+            }
+        }
+    }
+
+    /// Whether it answers a real request.
+    pub fn is_ready(self, layout: &Layout, ports: &Ports) -> bool {
+        match self {
+            Self::Kafka => probe::lists_topics(ports.kafka),
+            // Its own client signs the request, so that nothing here has to.
+            Self::S3 => {
+                let mut list = clean_command(&gateway(&layout.server(self)));
+                list.args(["admin", "--access", ACCESS_KEY, "--secret", SECRET_KEY]);
+                list.args(["--endpoint-url", &format!("http://127.0.0.1:{}", ports.s3), "list-buckets"]);
+                succeeds_within(list.stdout(Stdio::null()).stderr(Stdio::null()), probe::PATIENCE)
+            }
+            Self::Dynamodb => {
+                let headers = [
+                    ("X-Amz-Target", "DynamoDB_20120810.ListTables"),
+                    ("Content-Type", "application/x-amz-json-1.0"),
+                    ("Authorization", UNCHECKED_SIGNATURE),
+                ];
+                probe::answers(ports.dynamodb, "POST", "/", &headers, "{}")
+            }
+            Self::Registry => {
+                probe::answers(ports.registry, "GET", &format!("{CONFLUENT_API}/subjects"), &[], "")
+            }
+        }
+    }
+}
+
+/// Writes the broker's first metadata into its data directory.
+pub fn format_kafka(layout: &Layout) -> Command {
+    let home = layout.server(Server::Kafka);
+    let mut command = java(&["-Xmx128m", "-XX:TieredStopAtLevel=1"], &home);
+    command.args(["-cp", &format!("{}/*", home.join("libs").display()), "kafka.tools.StorageTool"]);
+    // Any id will do: the cluster has one node and one life.
+    command.args(["format", "--cluster-id", "ZHZzcy1zdGFjay0wMDAwMA", "--config"]);
+    command.arg(layout.kafka_properties()).stdin(Stdio::null());
+    command
+}
+
+/// One node for tests: small, quick to answer, and never forgiving what production would not forgive.
+pub fn kafka_properties(data: &Path, ports: &Ports) -> String {
+    let Ports { kafka, controller, .. } = ports;
+    let data = data.display();
+    format!(
+        "process.roles=broker,controller\n\
+         node.id=1\n\
+         listeners=PLAINTEXT://127.0.0.1:{kafka},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{kafka}\n\
+         controller.listener.names=CONTROLLER\n\
+         controller.quorum.voters=1@127.0.0.1:{controller}\n\
+         log.dirs={data}\n\
+         # A missing topic is an error to report, never one to paper over.\n\
+         auto.create.topics.enable=false\n\
+         # One node: every internal topic has one copy, and few partitions to open.\n\
+         offsets.topic.replication.factor=1\n\
+         offsets.topic.num.partitions=8\n\
+         transaction.state.log.replication.factor=1\n\
+         transaction.state.log.min.isr=1\n\
+         transaction.state.log.num.partitions=8\n\
+         share.coordinator.state.topic.replication.factor=1\n\
+         share.coordinator.state.topic.min.isr=1\n\
+         share.coordinator.state.topic.num.partitions=1\n\
+         # Tests do not wait for members that may yet come, and pause members past short sessions.\n\
+         group.initial.rebalance.delay.ms=0\n\
+         group.min.session.timeout.ms=1000\n\
+         transaction.abort.timed.out.transaction.cleanup.interval.ms=1000\n\
+         # A small heap, few threads.\n\
+         log.cleaner.dedupe.buffer.size=16777216\n\
+         log.index.size.max.bytes=1048576\n\
+         num.network.threads=2\n\
+         num.io.threads=4\n"
+    )
+}
+
+/// Java with a small heap and the collector that needs the least beside it.
+fn java(options: &[&str], home: &Path) -> Command {
+    let mut command = clean_command(Path::new("java"));
+    command.current_dir(home).args(options).arg("-XX:+UseSerialGC");
+    command
+}
+
+fn gateway(home: &Path) -> PathBuf {
+    home.join("versitygw")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PORTS: Ports =
+        Ports { kafka: 21_001, controller: 21_002, s3: 21_003, dynamodb: 21_004, registry: 21_005 };
+
+    #[test]
+    fn the_broker_listens_on_loopback_alone() {
+        let properties = kafka_properties(Path::new("/data"), &PORTS);
+        let value = |key: &str| {
+            properties
+                .lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+                .expect("the key is set")
+        };
+        assert_eq!(value("listeners"), "PLAINTEXT://127.0.0.1:21001,CONTROLLER://127.0.0.1:21002");
+        assert_eq!(value("controller.quorum.voters"), "1@127.0.0.1:21002");
+        assert_eq!(value("log.dirs"), "/data");
+        assert_eq!(value("auto.create.topics.enable"), "false");
+    }
+
+    #[test]
+    fn every_command_names_its_port_or_its_settings() {
+        let layout = Layout::new(Path::new("/root"), "");
+        for (server, expected) in [
+            (Server::Kafka, "data/kafka.properties"),
+            (Server::S3, "127.0.0.1:21003"),
+            (Server::Dynamodb, "21004"),
+            (Server::Registry, "21005"),
+        ] {
+            let command = server.command(&layout, &PORTS);
+            let environment = command.get_envs().filter_map(|(_, value)| value);
+            let words: Vec<&str> =
+                command.get_args().chain(environment).filter_map(|word| word.to_str()).collect();
+            assert!(words.iter().any(|word| word.ends_with(expected)), "{server:?}: {words:?}");
+        }
+    }
+}
