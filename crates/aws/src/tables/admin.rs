@@ -21,11 +21,12 @@ use crate::retry::{Timing, Twice};
 
 /// How often a table that is being made is looked at.
 const LOOK: Duration = Duration::from_millis(250);
-/// Longest time until a table or an index that was asked for is there. An index of a large table is filled first.
+/// Longest time until a table or an index that was asked for is there. An index of a large table is filled
+/// first.
 const MOST_WAIT: Duration = Duration::from_mins(15);
 
-/// Plans and makes tables. What differs from the definition and could only be put right by deleting something is
-/// told and left alone.
+/// Plans and makes tables. What differs from the definition and could only be put right by deleting something
+/// is told and left alone.
 pub struct TableAdmin {
     client: Client,
     prefix: String,

@@ -10,8 +10,8 @@ mod blobs;
 mod down;
 mod tables;
 
-/// The real servers, as `cargo xtask stack` names them in the file `DVSS_TEST_STACK`; `None`, and said so, where
-/// there are none.
+/// The real servers, as `cargo xtask stack` names them in the file `DVSS_TEST_STACK`; `None`, and said so,
+/// where there are none.
 #[expect(clippy::disallowed_methods, reason = "tests are told by the environment where the servers are")]
 pub(super) fn stack() -> Option<Options> {
     let Some(path) = std::env::var_os("DVSS_TEST_STACK") else {
