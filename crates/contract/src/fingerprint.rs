@@ -40,6 +40,11 @@ impl Fingerprint {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The SHA-256 itself.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// Reads 64 hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; 32];

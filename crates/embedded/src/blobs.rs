@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use contract::Fingerprint;
 use ports::Blobs;
-use ports::blobs::{Condition, Entry, Error, MAX_KEY, MAX_METADATA, Metadata, Object, Page};
+use ports::blobs::{Condition, Entry, Error, Metadata, Object, Page, check};
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
 use tokio::task::coop::consume_budget;
 
@@ -21,8 +21,6 @@ mod head;
 
 /// Most bytes of an object that stands in the tree of keys; a listing reads past those.
 const MAX_INLINE: usize = 16 * 1_024;
-/// Most entries of a listing's page, as the service's.
-const MAX_PAGE: usize = 1_000;
 
 type Read<T> = Result<Result<T, Error>, redb::Error>;
 
@@ -90,8 +88,8 @@ impl Blobs for EmbeddedBlobs {
         metadata: Metadata,
         condition: Condition,
     ) -> Result<String, Error> {
-        check_key(key)?;
-        check_metadata(&metadata)?;
+        check::key(key)?;
+        check::metadata(&metadata)?;
         let head = Head::of(&bytes, metadata);
         let etag = head.etag();
         let (trees, key) = (self.trees.clone(), key.to_owned());
@@ -119,7 +117,7 @@ impl Blobs for EmbeddedBlobs {
     async fn get(&self, key: &str) -> Result<Object, Error> {
         // The store never waits here; the scheduler must get its turn all the same.
         consume_budget().await;
-        check_key(key)?;
+        check::key(key)?;
         let (head, bytes) =
             self.engine.read(|transaction| get(transaction, &self.trees, key)).map_err(of_store)??;
         if Fingerprint::of_bytes(&bytes) != head.sha256 {
@@ -131,10 +129,7 @@ impl Blobs for EmbeddedBlobs {
 
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Page, Error> {
         consume_budget().await;
-        if limit == 0 {
-            return Err(Error::Invalid("a page of no entries".to_owned()));
-        }
-        let limit = limit.min(MAX_PAGE);
+        let limit = check::limit(limit)?;
         self.engine
             .read(|transaction| list(transaction, &self.trees, prefix, after, limit))
             .map_err(of_store)?
@@ -211,34 +206,6 @@ fn list(
         page.entries.push(Entry { key: key.value().to_owned(), size: head.size });
     }
     Ok(Ok(page))
-}
-
-fn check_key(key: &str) -> Result<(), Error> {
-    match key.len() {
-        0 => Err(Error::Invalid("an empty key".to_owned())),
-        length if length > MAX_KEY => {
-            Err(Error::Invalid(format!("a key of {length} bytes; at most {MAX_KEY} are taken")))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Names as HTTP headers have them, and no more bytes than they take as such.
-fn check_metadata(metadata: &Metadata) -> Result<(), Error> {
-    let token = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.');
-    if let Some(name) = metadata.keys().find(|name| name.is_empty() || !name.bytes().all(token)) {
-        return Err(Error::Invalid(format!("`{}` is no name of metadata", name.escape_debug())));
-    }
-    let bytes: usize = metadata.iter().map(|(name, value)| name.len() + encoded_length(value)).sum();
-    if bytes > MAX_METADATA {
-        return Err(Error::Invalid(format!("{bytes} bytes of metadata; at most {MAX_METADATA} are taken")));
-    }
-    Ok(())
-}
-
-/// Bytes of a text once everything but visible ASCII is percent-encoded.
-fn encoded_length(text: &str) -> usize {
-    text.bytes().map(|byte| if byte.is_ascii_graphic() && byte != b'%' { 1 } else { 3 }).sum()
 }
 
 fn of_store(error: StoreError) -> Error {

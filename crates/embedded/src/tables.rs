@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use ports::tables::{Change, Cursor, Error, Item, Key, Page, Query, Table, Write};
+use ports::tables::{Change, Cursor, Error, Item, Key, Page, Query, Table, Write, check};
 use ports::{Clock, Tables};
 use redb::TableError;
 use tokio::task::coop::consume_budget;
@@ -20,7 +20,6 @@ use tokens::Tokens;
 use trees::Tree;
 
 mod change;
-mod check;
 mod decide;
 mod keys;
 mod lagging;
@@ -101,9 +100,9 @@ impl Tables for EmbeddedTables {
     }
 
     async fn transact(&self, token: &str, writes: Vec<Write>) -> Result<(), Error> {
-        check::transaction(token, writes.len())?;
+        check::token_and_count(token, writes.len())?;
         let writes = writes.into_iter().map(|write| self.prepare(write)).collect::<Result<Vec<_>, _>>()?;
-        change::check_rows_differ(&writes)?;
+        check::rows_differ(writes.iter().map(|write| (self.trees[write.tree].table.name, &write.key)))?;
         let print = tokens::Print::of(token, &writes);
         let (trees, tokens) = (Arc::clone(&self.trees), Arc::clone(&self.tokens));
         let now = u64::try_from(self.clock.now().as_millis()).unwrap_or(0);

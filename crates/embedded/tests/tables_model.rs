@@ -209,7 +209,7 @@ fn change() -> impl Strategy<Value = Change> {
     });
     prop_oneof![
         3 => item.prop_map(Change::Put),
-        3 => proptest::collection::vec(edit(), 0..4).prop_map(Change::Edit),
+        3 => proptest::collection::vec(edit(), 1..4).prop_map(Change::Edit),
         1 => Just(Change::Delete),
     ]
 }

@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use contract::Fingerprint;
 
+pub mod check;
+
 /// Most bytes of all metadata names and values of one object (S3: 2 KB of user metadata).
 pub const MAX_METADATA: usize = 2_048;
 /// Most bytes of an object's key (S3).
@@ -70,6 +72,10 @@ pub enum Error {
     /// The bytes are not those that were written.
     #[error("the object's bytes do not have the checksum they were written with")]
     Corrupt,
+    /// The service refuses who is asking: credentials, permissions, or a clock that is far off. Nothing was
+    /// written. It passes when somebody has put that right, so whoever asks again must say why it waits.
+    #[error("the object store refuses our credentials: {0}")]
+    Denied(String),
     /// Key or metadata beyond the bounds.
     #[error("{0}")]
     Invalid(String),
@@ -82,6 +88,10 @@ pub enum Error {
 }
 
 /// One bucket.
+///
+/// Keys are such as every server takes, also those that keep objects as files: the parts between slashes have
+/// 255 bytes at most and are not empty, nothing in them is a control character, and no key goes on behind
+/// another one and a slash.
 #[async_trait]
 pub trait Blobs: Send + Sync {
     /// The bucket's name, as `rawRef` gives it.

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub mod check;
+
 /// Most bytes of a row: names and values of all attributes, keys included.
 pub const MAX_ITEM: usize = 400 * 1_024;
 /// Most rows of a transaction.
@@ -158,7 +160,7 @@ pub struct Write {
 pub enum Change {
     /// Replaces the whole row.
     Put(Item),
-    /// Changes attributes; makes the row where it is absent.
+    /// Changes attributes, one at least; makes the row where it is absent.
     Edit(Vec<Edit>),
     /// Removes the row.
     Delete,
@@ -244,6 +246,10 @@ pub enum Error {
     /// Slow down, or no answer; **the write may have happened**.
     #[error("the table store does not answer: {0}")]
     Unavailable(String),
+    /// The service refuses who is asking: credentials, permissions, or a clock that is far off. Nothing was
+    /// written. It passes when somebody has put that right, so whoever asks again must say why it waits.
+    #[error("the table store refuses our credentials: {0}")]
+    Denied(String),
     /// Beyond a bound of the service, or a malformed request; trying again does not help.
     #[error("{0}")]
     Invalid(String),
@@ -280,12 +286,16 @@ pub async fn get_one(tables: &dyn Tables, table: &'static Table, key: Key) -> Re
 
 /// The bytes that a row counts for: attribute names and values, its key included.
 pub fn size(key: &Key, item: &Item) -> usize {
-    let value = |attr: &Attr| match attr {
+    let attributes: usize = item.iter().map(|(name, attr)| name.len() + value_size(attr)).sum();
+    2 + key.pk.len() + key.sk.as_ref().map_or(0, |sk| 2 + sk.len()) + attributes
+}
+
+/// The bytes that a value counts for.
+pub fn value_size(attr: &Attr) -> usize {
+    match attr {
         Attr::S(text) => text.len(),
         Attr::N(_) => 21,
         Attr::B(bytes) => bytes.len(),
         Attr::Bool(_) => 1,
-    };
-    let attributes: usize = item.iter().map(|(name, attr)| name.len() + value(attr)).sum();
-    2 + key.pk.len() + key.sk.as_ref().map_or(0, |sk| 2 + sk.len()) + attributes
+    }
 }

@@ -38,8 +38,9 @@ pub struct Ports {
     pub registry: u16,
 }
 
-/// S3's access key: nothing secret, and nothing but this stack knows it.
-pub const ACCESS_KEY: &str = "dvss-test";
+/// The access key: nothing secret, and nothing but this stack knows it. DynamoDB Local, which checks no
+/// secret, refuses keys of anything but letters and digits.
+pub const ACCESS_KEY: &str = "dvsstest";
 /// Its secret key.
 pub const SECRET_KEY: &str = "dvss-test-secret";
 /// DynamoDB Local wants to see a signature, and does not check it.

@@ -3,14 +3,12 @@
 //! A transaction of the store is shared with other writes, so everything is checked before anything is
 //! written.
 
-use std::collections::HashSet;
-
-use ports::tables::{Change, Condition, Edit, Error, Item, Key, MAX_TRANSACTION, Table, Write, size};
+use ports::tables::{Change, Condition, Edit, Error, Item, Key, MAX_TRANSACTION, Table, Write, check, size};
 use redb::{ReadableTable, WriteTransaction};
 
 use super::tokens::{Happened, Print, Tokens};
 use super::trees::Tree;
-use super::{check, damaged, decide, keys, rows};
+use super::{damaged, decide, keys, rows};
 
 type Applied = Result<Result<(), Error>, redb::Error>;
 
@@ -58,7 +56,7 @@ impl Prepared {
         let action = match change {
             Change::Put(item) => Action::Put(Image::of(table, &key, &place, &item)?),
             Change::Edit(edits) => {
-                check::edits(&edits)?;
+                check::edits(table, &edits)?;
                 Action::Edit(edits)
             }
             Change::Delete => Action::Delete,
@@ -78,15 +76,6 @@ impl Image {
 
 fn indexed(table: &Table, place: &[u8], item: &Item) -> Vec<Option<Vec<u8>>> {
     table.indexes.iter().map(|index| keys::of_index(index, place, item)).collect()
-}
-
-/// No row twice in one transaction.
-pub(super) fn check_rows_differ(writes: &[Prepared]) -> Result<(), Error> {
-    let mut seen = HashSet::with_capacity(writes.len());
-    match writes.iter().find(|write| !seen.insert((write.tree, &write.place))) {
-        Some(write) => Err(Error::Invalid(format!("the row {:?} twice in one transaction", write.key))),
-        None => Ok(()),
-    }
 }
 
 /// One write.

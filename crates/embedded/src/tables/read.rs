@@ -2,12 +2,12 @@
 
 use std::ops::Bound;
 
-use ports::tables::{Cursor, Error, Index, Item, Key, Page, Query, Row, Table};
+use ports::tables::{Cursor, Error, Index, Item, Key, Page, Query, Row, Table, check};
 use redb::{AccessGuard, Range, ReadTransaction, StorageError};
 
 use super::keys::{self, Bounds};
 use super::trees::{KeysAt, Tree};
-use super::{check, damaged, rows};
+use super::{damaged, rows};
 
 /// A page ends at the row that takes it beyond this many bytes, as the service's do.
 const PAGE_BYTES: usize = 1_024 * 1_024;
@@ -54,14 +54,7 @@ impl<'a> Plan<'a> {
     /// Checks a query.
     pub(super) fn of(tree: &'a Tree, query: &'a Query) -> Result<Self, Error> {
         let table = tree.table;
-        let index = match query.index {
-            None => None,
-            Some(name) => {
-                let place = table.indexes.iter().position(|index| index.name == name);
-                let missing = || Error::Invalid(format!("{} has no index {name}", table.name));
-                Some(place.ok_or_else(missing)?)
-            }
-        };
+        let index = check::index_of(query)?;
         let sorted = index.map_or(table.sorted, |place| table.indexes[place].sk.is_some());
         check::query(query, sorted)?;
         let range = if index.is_none() && !table.sorted {

@@ -17,7 +17,7 @@ use crate::blobs::{Blobs, Condition, Entry, Error, MAX_KEY, MAX_METADATA, Metada
 const WRITERS: i64 = 50;
 
 /// A test of every case. `$open` is an async function without arguments that returns
-/// `(Arc<dyn Blobs>, impl Sized)`.
+/// `(Arc<dyn Blobs>, impl Sized)`, or an `Option` of it: `None`, said aloud by `$open`, where there is no server.
 #[macro_export]
 macro_rules! blobs_suite {
     ($open:path) => {
@@ -30,7 +30,7 @@ macro_rules! blobs_suite {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
             async fn $case() {
-                let (blobs, _held) = $open().await;
+                let Some((blobs, _held)) = Option::from($open().await) else { return };
                 $crate::suite::blobs::$case(&blobs).await;
             }
         )+
@@ -49,7 +49,7 @@ pub async fn objects_read_back(blobs: &Arc<dyn Blobs>) {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
-    for tail in ["a.json", "a b+c%2Fd=&?#.json", "ü/🐴", "//x"] {
+    for tail in ["a.json", "a b+c%2Fd=&?#.json", "ü/🐴", "=/x"] {
         let key = format!("{name}/{tail}");
         let bytes = Bytes::from(format!("the bytes of {tail}\0\r\n"));
         let etag = put(blobs, &key, &bytes, metadata.clone(), Condition::Absent).await.expect("a put");
@@ -119,7 +119,10 @@ pub async fn any_size_is_taken(blobs: &Arc<dyn Blobs>) {
 /// Keys of 1,024 bytes are taken, longer ones and empty ones are not; a page has at least one entry.
 pub async fn bounds_are_kept(blobs: &Arc<dyn Blobs>) {
     let name = fresh("bounds");
-    let long = |most: usize| format!("{name:x<most$}");
+    let long = |most: usize| -> String {
+        let part = |at| if at % 200 == 199 { '/' } else { 'x' };
+        name.chars().chain((name.len()..most).map(part)).collect()
+    };
     put(blobs, &long(MAX_KEY), b"x", Metadata::new(), Condition::Absent).await.expect("a put");
     for key in [long(MAX_KEY + 1), String::new()] {
         let result = put(blobs, &key, b"x", Metadata::new(), Condition::Absent).await;
@@ -167,7 +170,7 @@ pub async fn metadata_is_bounded_as_ascii(blobs: &Arc<dyn Blobs>) {
 /// not be a key), in pages that lose and repeat nothing.
 pub async fn a_listing_is_ordered_and_paged(blobs: &Arc<dyn Blobs>) {
     let name = fresh("listing");
-    let tails = ["", "-", "/", "/2026/01/a", "/2026/01/b", "/2026/02/a", "/A", "/a", "/é", "0", "🐴"];
+    let tails = ["-", "/!", "/2026/01/a", "/2026/01/b", "/2026/02/a", "/A", "/a", "/é", "0", "00", "🐴"];
     for tail in tails.iter().rev() {
         let bytes = vec![b'x'; tail.len()];
         put(blobs, &format!("{name}{tail}"), &bytes, Metadata::new(), Condition::Absent)
@@ -196,13 +199,13 @@ pub async fn a_listing_is_ordered_and_paged(blobs: &Arc<dyn Blobs>) {
     };
     for limit in [1, 2, 3, 11, 12, 5_000] {
         assert_eq!(list("", None, limit).await, tails);
-        assert_eq!(list("/", None, limit).await, &tails[2..9]);
-        assert_eq!(list("/2026/01/", None, limit).await, &tails[3..5]);
-        assert_eq!(list("/2026/01/a", None, limit).await, &tails[3..4]);
-        assert_eq!(list("/2026/01/", Some("/2026/01/a"), limit).await, &tails[4..5]);
-        assert_eq!(list("", Some("/2026/01/b"), limit).await, &tails[5..]);
-        assert_eq!(list("", Some("/2026/01/nobody"), limit).await, &tails[5..]);
-        assert_eq!(list("/", Some("-"), limit).await, &tails[2..9]);
+        assert_eq!(list("/", None, limit).await, &tails[1..8]);
+        assert_eq!(list("/2026/01/", None, limit).await, &tails[2..4]);
+        assert_eq!(list("/2026/01/a", None, limit).await, &tails[2..3]);
+        assert_eq!(list("/2026/01/", Some("/2026/01/a"), limit).await, &tails[3..4]);
+        assert_eq!(list("", Some("/2026/01/b"), limit).await, &tails[4..]);
+        assert_eq!(list("", Some("/2026/01/nobody"), limit).await, &tails[4..]);
+        assert_eq!(list("/", Some("-"), limit).await, &tails[1..8]);
         assert!(list("/", Some("0"), limit).await.is_empty());
     }
 }

@@ -1,0 +1,122 @@
+//! The SDK's clients, set up once.
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::{
+    RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient, StalledStreamProtectionConfig,
+};
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use ports::tables::Table;
+
+use crate::retry::Timing;
+use crate::{Bucket, BucketAdmin, DynamoTables, Options, TableAdmin};
+
+/// Both services, as the options say. Cheap to clone; everything made from one shares its connections.
+#[derive(Clone)]
+pub struct Aws {
+    s3: aws_sdk_s3::Client,
+    dynamodb: aws_sdk_dynamodb::Client,
+    options: Options,
+    timing: Timing,
+}
+
+/// What tests put in the place of the network and of the machine's clock.
+#[derive(Default)]
+pub(crate) struct Doubles {
+    pub http: Option<SharedHttpClient>,
+    pub time: Option<aws_smithy_async::time::SharedTimeSource>,
+}
+
+impl Aws {
+    /// Sets the clients up. Sends nothing to either service; looking for credentials may read files.
+    pub async fn new(options: &Options) -> Self {
+        Self::with_doubles(options, Doubles::default()).await
+    }
+
+    pub(crate) async fn with_doubles(options: &Options, doubles: Doubles) -> Self {
+        let shared = shared(options, doubles).await;
+        let mut s3 = aws_sdk_s3::config::Builder::from(&shared)
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+        if let Some(endpoint) = &options.s3.endpoint {
+            s3 = s3.endpoint_url(endpoint).force_path_style(true);
+        }
+        let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&shared);
+        if let Some(endpoint) = &options.dynamodb.endpoint {
+            dynamodb = dynamodb.endpoint_url(endpoint);
+        }
+        Self {
+            s3: aws_sdk_s3::Client::from_conf(s3.build()),
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
+            options: options.clone(),
+            timing: Timing::of(options),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn s3_for_tests(&self) -> &aws_sdk_s3::Client {
+        &self.s3
+    }
+
+    /// The bucket of vendors' own bytes.
+    pub fn raw(&self) -> Bucket {
+        self.bucket(&self.options.s3.raw_bucket)
+    }
+
+    /// The bucket of normalized objects.
+    pub fn normalized(&self) -> Bucket {
+        self.bucket(&self.options.s3.normalized_bucket)
+    }
+
+    /// Any bucket.
+    pub fn bucket(&self, name: &str) -> Bucket {
+        Bucket::new(self.s3.clone(), name, self.timing)
+    }
+
+    /// The tables.
+    pub fn tables(&self) -> DynamoTables {
+        DynamoTables::new(self.dynamodb.clone(), &self.options.dynamodb.table_prefix, self.timing)
+    }
+
+    /// What makes tables.
+    pub fn table_admin(&self, tables: &[&'static Table]) -> TableAdmin {
+        TableAdmin::new(self.dynamodb.clone(), &self.options.dynamodb, self.timing, tables)
+    }
+
+    /// What makes the two buckets.
+    pub fn bucket_admin(&self) -> BucketAdmin {
+        self.bucket_admin_of(&[&self.options.s3.raw_bucket, &self.options.s3.normalized_bucket])
+    }
+
+    /// What makes any buckets.
+    pub fn bucket_admin_of(&self, buckets: &[&str]) -> BucketAdmin {
+        BucketAdmin::new(self.s3.clone(), &self.options.region, self.timing, buckets)
+    }
+}
+
+async fn shared(options: &Options, doubles: Doubles) -> SdkConfig {
+    // How long a call takes as a whole, and how often it is tried, is `retry`'s business.
+    let timeouts = TimeoutConfig::builder().connect_timeout(options.connect_timeout).build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(options.region.clone()))
+        .retry_config(RetryConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .timeout_config(timeouts);
+    if let Some(fixed) = &options.credentials {
+        let credentials = aws_sdk_s3::config::Credentials::new(
+            &fixed.access_key,
+            &fixed.secret_key,
+            None,
+            None,
+            "dvss configuration",
+        );
+        loader = loader.credentials_provider(credentials);
+    }
+    if let Some(http) = doubles.http {
+        loader = loader.http_client(http);
+    }
+    if let Some(time) = doubles.time {
+        loader = loader.time_source(time);
+    }
+    loader.load().await
+}

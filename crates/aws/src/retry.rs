@@ -1,0 +1,151 @@
+//! How often a call is tried, and for how long.
+
+use std::time::Duration;
+
+use rand::RngExt;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::Options;
+use crate::fault::Fault;
+
+/// First pause; doubles from attempt to attempt.
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+/// Longest pause.
+const MOST_PAUSE: Duration = Duration::from_millis(400);
+/// Most attempts where nobody answers; then the caller had better know.
+const MOST_UNANSWERED: u32 = 3;
+
+/// Bounds of one call's time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timing {
+    call: Duration,
+}
+
+/// Whether doing it twice is as good as once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Twice {
+    /// A read, or a transaction that has a token.
+    Harmless,
+    /// A write: whether a first attempt happened must be known before a second.
+    Counts,
+}
+
+impl Timing {
+    pub(crate) fn of(options: &Options) -> Self {
+        Self { call: options.call_timeout }
+    }
+
+    /// A call begins.
+    pub(crate) fn begin(self, twice: Twice) -> Call {
+        Call { timing: self, until: Instant::now() + self.call, twice, failed: 0, alike: 0, last: None }
+    }
+}
+
+/// One call of a port.
+pub(crate) struct Call {
+    timing: Timing,
+    until: Instant,
+    twice: Twice,
+    failed: u32,
+    /// How many of them in a row failed in the same way.
+    alike: u32,
+    last: Option<std::mem::Discriminant<Fault>>,
+}
+
+impl Call {
+    /// One attempt, cut off at the end of the call's time.
+    pub(crate) async fn attempt<T>(
+        &self,
+        attempt: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        let ended = || Fault::Unknown(format!("no answer within {} ms", self.timing.call.as_millis()));
+        timeout_at(self.until, attempt).await.unwrap_or_else(|_| Err(ended()))
+    }
+
+    /// Waits for the next attempt; the fault itself where there is none.
+    pub(crate) async fn again(&mut self, fault: Fault) -> Result<(), Fault> {
+        self.failed += 1;
+        let last = self.last.replace(std::mem::discriminant(&fault));
+        self.alike = if last == self.last { self.alike + 1 } else { 1 };
+        if !tried_again(&fault, self.twice, self.alike) {
+            return Err(fault);
+        }
+        let pause = pause(self.failed, jitter());
+        if Instant::now() + pause >= self.until {
+            return Err(fault);
+        }
+        tracing::debug!(attempt = self.failed, ?fault, "trying again");
+        sleep(pause).await;
+        Ok(())
+    }
+}
+
+/// Whether there is another attempt, if there is time, behind `alike` ones that failed in this way.
+fn tried_again(fault: &Fault, twice: Twice, alike: u32) -> bool {
+    match fault {
+        Fault::Throttled(_) | Fault::Conflict(_) => true,
+        // The SDK has learned from the answer how far our clock is off.
+        Fault::Denied(_) => alike == 1,
+        Fault::Unknown(_) => twice == Twice::Harmless && alike < MOST_UNANSWERED,
+        Fault::Full | Fault::Invalid(_) => false,
+    }
+}
+
+/// Between half and all of the doubled first pause.
+fn pause(failed: u32, jitter: f64) -> Duration {
+    let doubled = FIRST_PAUSE.saturating_mul(1 << failed.saturating_sub(1).min(10));
+    doubled.min(MOST_PAUSE).mul_f64(jitter)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "spreads processes over a real service; nothing is simulated here"
+)]
+fn jitter() -> f64 {
+    rand::rng().random_range(0.5..=1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_known_or_harmless_is_repeated() {
+        let text = String::new;
+        for (fault, twice, attempts) in [
+            (Fault::Throttled(text()), Twice::Counts, 100),
+            (Fault::Conflict(text()), Twice::Counts, 100),
+            (Fault::Denied(text()), Twice::Harmless, 2),
+            (Fault::Unknown(text()), Twice::Counts, 1),
+            (Fault::Unknown(text()), Twice::Harmless, MOST_UNANSWERED),
+            (Fault::Full, Twice::Harmless, 1),
+            (Fault::Invalid(text()), Twice::Harmless, 1),
+        ] {
+            let made = (1..100).find(|alike| !tried_again(&fault, twice, *alike)).unwrap_or(100);
+            assert_eq!(made, attempts, "{fault:?} {twice:?}");
+        }
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_bound() {
+        let whole = [25, 50, 100, 200, 400, 400].map(Duration::from_millis);
+        for (failed, whole) in (1..).zip(whole) {
+            assert_eq!(pause(failed, 1.0), whole);
+            assert_eq!(pause(failed, 0.5), whole / 2);
+        }
+        assert_eq!(pause(u32::MAX, 1.0), MOST_PAUSE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_ends_in_time() {
+        let timing = Timing { call: Duration::from_secs(1) };
+        let began = Instant::now();
+        let mut call = timing.begin(Twice::Counts);
+        let slow_down = || Fault::Throttled("slow down".to_owned());
+        while call.again(slow_down()).await.is_ok() {}
+        assert!(call.failed > 3 && began.elapsed() < timing.call);
+        let unanswered = call.attempt(std::future::pending::<Result<(), Fault>>()).await;
+        assert_eq!(unanswered, Err(Fault::Unknown("no answer within 1000 ms".to_owned())));
+        assert_eq!(began.elapsed().as_millis(), timing.call.as_millis());
+    }
+}
