@@ -73,7 +73,8 @@ impl Backend {
             servers.check().await?;
         }
         let ports = self.ports();
-        normalize::seed(&*ports.tables, ports.clock.now()).await.context("the shipped mappings")
+        normalize::seed(&*ports.tables, ports.clock.now()).await.context("the shipped mappings")?;
+        Ok(())
     }
 }
 

@@ -40,7 +40,9 @@ pub trait Host: Send + Sync {
     /// Every stage of this process.
     fn stages(&self) -> Vec<StageHealth>;
     /// What the process still waits for before it begins to work; `None` where it works.
-    fn waits_for(&self) -> Option<String>;
+    fn waits_for(&self) -> Option<String> {
+        None
+    }
     /// Prometheus text of this process' metrics.
     fn metrics(&self) -> String;
     /// Folds all facts of an entity anew; an error says why it could not.

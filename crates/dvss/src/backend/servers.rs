@@ -92,7 +92,7 @@ impl Servers {
                 bail!("{why}");
             }
         }
-        for plan in self.aws.table_admin(stores::tables::ALL).plan().await.context("DynamoDB")? {
+        for plan in self.aws.table_admin(&stores::tables::ALL).plan().await.context("DynamoDB")? {
             if !is_usable(&plan) {
                 bail!("the table {} is missing or not as dvss needs it; `dvss tables plan` shows what, `dvss tables apply` makes it (tables-missing)", plan.table);
             }

@@ -109,7 +109,7 @@ pub async fn tables(command: Change, json: bool) -> anyhow::Result<u8> {
         Change::Plan(place) => (open(place).await?, false),
         Change::Apply { servers, .. } => (open(servers).await?, true),
     };
-    let (tables, buckets) = (servers.aws.table_admin(stores::tables::ALL), servers.aws.bucket_admin());
+    let (tables, buckets) = (servers.aws.table_admin(&stores::tables::ALL), servers.aws.bucket_admin());
     let mut rows = Vec::new();
     let mut row = |of: &str, name: &str, steps: Vec<String>, drift: &[String]| {
         let steps = steps.into_iter().map(|step| (step, apply));

@@ -3,6 +3,7 @@
 mod traffic;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -36,24 +37,22 @@ pub async fn run(options: Demo, json: bool) -> anyhow::Result<u8> {
         config.operator_listen.set_port(0);
     }
     let running = up::start(&config, up::Roles::all(&config), "error").await?;
-    let code = tour(&running, json).await?;
+    let vendors = running.gateway.context("a demo has a vendors' door")?;
+    let code = tour(&running, vendors, json).await?;
     if options.exit {
         running.stop().await?;
         return Ok(code);
     }
     say(&format!(
-        "\nStill up: vendors at http://{}, operators at http://{}. Ctrl-C leaves.",
-        running.gateway, running.operator
+        "\nStill up: vendors at http://{vendors}, operators at http://{}. Ctrl-C leaves.",
+        running.operator
     ));
     running.wait().await?;
     Ok(code)
 }
 
-async fn tour(running: &Running, json: bool) -> anyhow::Result<u8> {
-    say(&format!(
-        "dvss is up: vendors at http://{}, operators at http://{}",
-        running.gateway, running.operator
-    ));
+async fn tour(running: &Running, vendors: SocketAddr, json: bool) -> anyhow::Result<u8> {
+    say(&format!("dvss is up: vendors at http://{vendors}, operators at http://{}", running.operator));
     let client = Client::new(&format!("http://{}", running.operator));
     let mut keys = BTreeMap::new();
     for (vendor, platform) in VENDORS {
@@ -63,7 +62,7 @@ async fn tour(running: &Running, json: bool) -> anyhow::Result<u8> {
         keys.insert(vendor, key);
     }
     let now = embedded::SystemClock.now();
-    let sent = send(running, &keys, now).await?;
+    let sent = send(vendors, &keys, now).await?;
     let report = settle(&client).await?;
     let chosen = sent.iter().find(|sent| sent.show).context("no sample is marked to be shown")?;
     let explained = client.get(&format!("/events/{}", segment(&chosen.ingest_id)), &[]).await?;
@@ -77,14 +76,14 @@ async fn tour(running: &Running, json: bool) -> anyhow::Result<u8> {
     Ok(if balanced { exit::SUCCESS } else { exit::UNBALANCED })
 }
 
-async fn send(running: &Running, keys: &BTreeMap<&str, String>, now: Timestamp) -> anyhow::Result<Vec<Sent>> {
+async fn send(vendors: SocketAddr, keys: &BTreeMap<&str, String>, now: Timestamp) -> anyhow::Result<Vec<Sent>> {
     let samples = traffic::samples(now);
     let http = reqwest::Client::new();
     let total = samples.len();
     let mut sent = Vec::with_capacity(total);
     for (index, sample) in samples.into_iter().enumerate() {
         let request = http
-            .post(format!("http://{}/v1/events", running.gateway))
+            .post(format!("http://{vendors}/v1/events"))
             .bearer_auth(&keys[sample.vendor])
             .header("content-type", "application/json")
             .body(sample.body.to_string());
