@@ -15,7 +15,7 @@ fn of<'a>(document: &'a Value, vendor: &str) -> &'a Value {
 
 #[tokio::test]
 async fn the_tour_ends_well_and_keeps_its_data() {
-    let place = Place::new();
+    let place = Place::embedded();
     let data = place.data().display().to_string();
     let ran = run(&["demo", "--exit", "--json", "--data", &data]).await;
     let document = ran.json();

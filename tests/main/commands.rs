@@ -32,7 +32,7 @@ async fn how_commands_end() {
     let help = run(&["--help"]).await;
     assert!(help.code == 0 && help.stdout.contains("reconcile"), "{help:?}");
 
-    let place = Place::new();
+    let place = Place::embedded();
     let config = place.file("dvss.yaml", "gateway:\n  maxBodyByte: 1\n");
     let ran = run(&[
         "up",
@@ -128,7 +128,7 @@ async fn a_reader_that_goes_away_is_no_failure() {
 
 #[tokio::test]
 async fn configuration_lies_in_layers() {
-    let place = Place::new();
+    let place = Place::embedded();
     let config = place.file("dvss.yaml", "gateway:\n  maxBodyBytes: 2000\n  maxBatchItems: 2\n");
     let dvss = place
         .up()

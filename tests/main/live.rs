@@ -141,7 +141,7 @@ async fn an_ordering_pointer_spreads_a_vendor_out() {
     assert_balanced(&dvss.settled().await);
     let raw = dvss.tail("dvss.raw").await;
     let partitions: BTreeSet<u64> = raw.iter().filter_map(|record| record["partition"].as_u64()).collect();
-    assert!(partitions.len() > 3, "{partitions:?}");
+    assert!(partitions.len() > 1, "{partitions:?}");
     let places = |sku: &str| -> BTreeSet<u64> {
         let of_item = raw.iter().filter(|record| record["value"]["payload"]["sku"] == sku);
         of_item.filter_map(|record| record["partition"].as_u64()).collect()
@@ -157,7 +157,7 @@ async fn an_ordering_pointer_spreads_a_vendor_out() {
 /// A full disk refuses what it cannot keep and loses nothing of what it said it has.
 #[tokio::test]
 async fn a_full_disk_refuses_and_comes_back() {
-    let place = Place::new();
+    let place = Place::embedded();
     let dvss = place.up().go().await;
     let acme = dvss.vendor("acme").await;
     dvss.send(&acme, &stock("before", NOON, "A", "1")).await.expect(202);

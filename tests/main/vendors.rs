@@ -20,7 +20,7 @@ async fn door_says(dvss: &Dvss, vendor: &Vendor, status: u16, code: Option<&str>
 
 #[tokio::test]
 async fn keys_are_shown_once_rotate_and_are_revoked() {
-    let place = Place::new();
+    let place = Place::embedded();
     let dvss = place.up().go().await;
     let added = dvss.cli(&["vendors", "add", "acme", "--platform", "dvss", "--json"]).await.json();
     assert_eq!(added["vendorId"], "acme");

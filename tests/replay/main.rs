@@ -48,7 +48,7 @@ async fn send_all(dvss: &Dvss, vendor: &Vendor, events: &[Value]) -> Vec<String>
 
 #[tokio::test]
 async fn the_same_mappings_say_nothing_new() {
-    let place = Place::new();
+    let place = Place::embedded();
     let dvss = place.up().go().await;
     let acme = dvss.vendor("acme").await;
     let report = json!({"items": [
@@ -142,7 +142,7 @@ async fn replay(place: &Place, dvss: Dvss) -> (Dvss, Vec<Value>) {
 
 #[tokio::test]
 async fn a_corrected_mapping_brings_corrections_only() {
-    let place = Place::new();
+    let place = Place::embedded();
     let dvss = place.up().go().await;
     let acme = dvss.vendor("acme").await;
     activate(&place, &dvss, 1, &mapping(1, ".store", ".free", "true")).await;
@@ -188,7 +188,7 @@ async fn a_corrected_mapping_brings_corrections_only() {
 
 #[tokio::test]
 async fn a_fact_that_moves_is_taken_back_where_it_was() {
-    let place = Place::new();
+    let place = Place::embedded();
     let dvss = place.up().go().await;
     let acme = dvss.vendor("acme").await;
     activate(&place, &dvss, 1, &mapping(1, ".store", ".total", "true")).await;
@@ -242,7 +242,7 @@ async fn a_fact_that_moves_is_taken_back_where_it_was() {
 
 #[tokio::test]
 async fn a_mapping_that_is_corrected_the_wrong_way_parks_and_hurts_nothing() {
-    let place = Place::new();
+    let place = Place::embedded();
     let dvss = place.up().go().await;
     let acme = dvss.vendor("acme").await;
     activate(&place, &dvss, 1, &mapping(1, ".store", ".total", "true")).await;
@@ -272,7 +272,7 @@ async fn a_mapping_that_is_corrected_the_wrong_way_parks_and_hurts_nothing() {
 /// While a whole topic is read again, vendors go on sending.
 #[tokio::test]
 async fn live_traffic_goes_on_during_a_replay() {
-    let place = Place::new();
+    let place = Place::embedded();
     let dvss = place.up().go().await;
     let acme = dvss.vendor("acme").await;
     let events: Vec<Value> =

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test target uses a part of it")]
 
 pub mod oracle;
+mod servers;
 pub mod wire;
 
 use std::cell::Cell;
@@ -27,9 +28,11 @@ const SHOWN_LINES: usize = 80;
 /// A time that every test may use: in the past, whenever the test runs.
 pub const NOON: &str = "2024-05-01T12:00:00Z";
 
-/// A directory that survives restarts of the process on it.
+/// A directory, or an installation on servers, that survives restarts of the process on it.
 pub struct Place {
     directory: TempDir,
+    /// The configuration of an installation on servers.
+    servers: Option<PathBuf>,
     starts: Cell<u32>,
 }
 
@@ -85,9 +88,26 @@ pub struct Ran {
 }
 
 impl Place {
-    /// A new directory.
+    /// A new place: on the servers that the tests run on, else in a directory.
     pub fn new() -> Self {
-        Self { directory: tempfile::tempdir().expect("a temporary directory"), starts: Cell::new(0) }
+        let place = Self::embedded();
+        Self { servers: servers::configuration(place.directory.path()), ..place }
+    }
+
+    /// A new directory, whatever the tests run on: for what only the embedded default has.
+    pub fn embedded() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        Self { directory, servers: None, starts: Cell::new(0) }
+    }
+
+    /// Makes topics, tables, buckets and schemas, once.
+    async fn prepare(&self) {
+        let Some(config) = self.servers.as_ref().filter(|_| self.starts.get() == 0) else { return };
+        let config = config.display().to_string();
+        for command in [["topics", "apply"], ["tables", "apply"], ["schemas", "register"]] {
+            let ran = run(&[command[0], command[1], "--config", &config]).await;
+            assert_eq!(ran.code, 0, "{command:?}: {}{}", ran.stdout, ran.stderr);
+        }
     }
 
     /// The data directory.
@@ -123,6 +143,7 @@ impl Start<'_> {
 
     /// Starts it, and returns when it listens.
     pub async fn go(self) -> Dvss {
+        self.place.prepare().await;
         let log = self.place.next_log();
         let stderr = std::fs::File::create(&log).expect("a log file");
         let data = self.place.data();
@@ -134,9 +155,12 @@ impl Start<'_> {
             "127.0.0.1:0",
             "--operator-listen",
             "127.0.0.1:0",
-            "--data",
         ]);
-        command.arg(&data).env("DVSS_LOG", "info").envs(self.environment);
+        match &self.place.servers {
+            None => command.arg("--data").arg(&data),
+            Some(config) => command.arg("--config").arg(config),
+        };
+        command.env("DVSS_LOG", "info").envs(self.environment);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true);
         let mut child = command.spawn().expect("the binary starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
@@ -150,7 +174,11 @@ impl Start<'_> {
             ["vendors", "operators"].map(|name| place[name].as_str().unwrap_or_default().to_owned());
         let dvss = Dvss { child, vendors, operators, log, http: http() };
         assert!(!dvss.vendors.is_empty(), "`dvss up` did not say where it listens; its first line: {line:?}");
-        assert_eq!(place["data"], json!(data.display().to_string()));
+        if self.place.servers.is_none() {
+            assert_eq!(place["data"], json!(data.display().to_string()));
+        } else {
+            eventually("it is ready", async || (dvss.page("/readyz").await.status == 200).then_some(())).await;
+        }
         dvss
     }
 }

@@ -32,9 +32,9 @@ pub fn input_of(group: &str) -> Option<&'static str> {
     STAGES.iter().find(|(name, _)| *name == group).map(|(_, topic)| *topic)
 }
 
-/// The stages' groups.
-pub fn groups() -> Vec<&'static str> {
-    STAGES.iter().map(|(group, _)| *group).collect()
+/// The stages: group, and the topic that it reads.
+pub fn groups() -> impl Iterator<Item = (&'static str, &'static str)> {
+    STAGES.into_iter()
 }
 
 /// Where a process keeps what it knows.

@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::backend::{Backend, input_of};
+use crate::backend::{Backend, groups, input_of};
 use crate::cli::exit;
 use crate::commands::print;
 use crate::config::{Config, Role};
@@ -218,6 +218,8 @@ pub async fn start(config: &Config, roles: Roles, logs: &str) -> anyhow::Result<
         let stop = stages.clone();
         tasks.stages.spawn(async move {
             stop.run_until_cancelled(wait_until_prepared(&backend, &process, &gate)).await;
+            // Whoever of these tasks ends by itself ends the process.
+            stop.cancelled().await;
             Ok(())
         });
     } else {
@@ -349,6 +351,10 @@ impl Host for Process {
             ready: handle.is_ready(),
         };
         self.handles.iter().map(health).collect()
+    }
+
+    fn groups(&self) -> Vec<(String, String)> {
+        groups().map(|(group, topic)| (group.to_owned(), topic.to_owned())).collect()
     }
 
     fn waits_for(&self) -> Option<String> {

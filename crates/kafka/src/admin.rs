@@ -253,6 +253,17 @@ impl Admin {
     ///
     /// A broker forgets the offsets of a group without members after `offsets.retention.minutes`.
     pub async fn first_offsets(&self, group: &str, topic: &str) -> Result<Vec<Partition>, AdminError> {
+        let deadline = Instant::now() + self.cluster.options.request_timeout;
+        loop {
+            match self.give_first_offsets(group, topic).await {
+                // A group that nobody knew yet has no coordinator at first. Doing it twice does no harm.
+                Err(AdminError::Log(Error::Unavailable(_))) if Instant::now() < deadline => sleep(LOOK).await,
+                done => return done,
+            }
+        }
+    }
+
+    async fn give_first_offsets(&self, group: &str, topic: &str) -> Result<Vec<Partition>, AdminError> {
         let committed = self.groups.committed(group, topic).await?;
         let cluster = Arc::clone(&self.cluster);
         let name: Arc<str> = topic.into();

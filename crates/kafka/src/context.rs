@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel as Level;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use serde::Deserialize;
 use telemetry::{label, metric};
 
@@ -129,6 +129,9 @@ impl ClientContext for Voice {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if matches!(error, KafkaError::Global(RDKafkaErrorCode::PartitionEOF)) {
+            return; // readers ask to be told of it
+        }
         metrics::counter!(metric::KAFKA_ERRORS, label::CLIENT => self.kind).increment(1);
         tracing::warn!(client = self.kind, %error, "{reason}");
     }

@@ -12,12 +12,14 @@ use crate::server::Operator;
 /// `GET /status`
 pub async fn status(State(operator): State<Operator>) -> Result<Json<Value>, Problem> {
     let mut groups = Vec::new();
-    for stage in operator.host.stages() {
-        let lags = runtime::lag(&*operator.ports.log, &stage.group, &[&stage.topic]).await?;
+    let here = operator.host.stages();
+    for (group, topic) in operator.host.groups() {
+        let lags = runtime::lag(&*operator.ports.log, &group, &[&topic]).await?;
         let lag: u64 = lags.iter().map(|lag| lag.records).sum();
-        groups.push(json!({
-            "group": stage.group, "topic": stage.topic, "lag": lag, "live": stage.live, "ready": stage.ready,
-        }));
+        // How a stage of another process is, its own probes tell.
+        let stage = here.iter().find(|stage| stage.group == group);
+        let (live, ready) = (stage.map(|stage| stage.live), stage.map(|stage| stage.ready));
+        groups.push(json!({ "group": group, "topic": topic, "lag": lag, "live": live, "ready": ready }));
     }
     let open = crate::quarantine::open(&operator).await?;
     Ok(Json(json!({ "groups": groups, "counts": { "quarantined": open } })))
