@@ -172,18 +172,27 @@ impl Start<'_> {
         };
         let [vendors, operators] =
             ["vendors", "operators"].map(|name| place[name].as_str().unwrap_or_default().to_owned());
-        let dvss = Dvss { child, vendors, operators, log, http: http() };
+        let mut dvss = Dvss { child, vendors, operators, log, http: http() };
         assert!(!dvss.vendors.is_empty(), "`dvss up` did not say where it listens; its first line: {line:?}");
         if self.place.servers.is_none() {
             assert_eq!(place["data"], json!(data.display().to_string()));
         } else {
-            eventually("it is ready", async || (dvss.page("/readyz").await.status == 200).then_some(())).await;
+            dvss.ready_or_dead().await;
         }
         dvss
     }
 }
 
 impl Dvss {
+    /// Waits until it works; a process that is to die may do so before.
+    async fn ready_or_dead(&mut self) {
+        eventually("it is ready", async || {
+            let asked = self.http.get(format!("{}/readyz", self.operators)).send().await;
+            (asked.is_ok_and(|answer| answer.status().is_success()) || !self.runs()).then_some(())
+        })
+        .await;
+    }
+
     /// Adds a vendor that speaks dvss's own words.
     pub async fn vendor(&self, id: &str) -> Vendor {
         self.vendor_on(id, Some("dvss")).await

@@ -23,9 +23,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Formatting, lints, dependency rules, documentation tests, tests on the real stack; stops at the first that
-    /// fails.
-    Test,
+    /// Formatting, lints, dependency rules, documentation tests, tests; stops at the first that fails.
+    Test {
+        /// Also bring up Kafka, S3, DynamoDB and a schema registry, and run the tests on them.
+        #[arg(long)]
+        servers: bool,
+    },
     /// Gets the tools that `test` uses, into target/tools.
     Tools,
     /// Kafka, S3, DynamoDB and a schema registry on loopback ports, for tests and for trying things.
@@ -68,7 +71,7 @@ struct One {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
-        Chore::Test => steps::test(root()),
+        Chore::Test { servers } => steps::test(root(), servers),
         Chore::Tools => {
             for tool in [tools::NEXTEST, tools::DENY] {
                 println!("{}", tool.get(root())?.display());

@@ -1,6 +1,6 @@
 //! What `cargo xtask test` does, one command a step.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::bail;
@@ -13,7 +13,8 @@ use crate::tools::{DENY, NEXTEST};
 const STACK: &str = "test";
 
 /// Runs every step in `root`; the first that fails ends it.
-pub fn test(root: &Path) -> anyhow::Result<()> {
+/// `servers`: the tests run on a stack of their own, not on the embedded default alone.
+pub fn test(root: &Path, servers: bool) -> anyhow::Result<()> {
     effects::catch_interrupts()?;
     let start = now();
     stack::require(&[stack::CMAKE])?;
@@ -35,19 +36,12 @@ pub fn test(root: &Path) -> anyhow::Result<()> {
         }),
         Step::new("documentation tests", cargo(&["test", "--workspace", "--doc", "--quiet", "--locked"])),
     ];
-    let count = steps.len() + 2;
+    let count = steps.len() + 1 + usize::from(servers);
     for (index, step) in steps.into_iter().enumerate() {
         step.run(index + 1, count, root)?;
     }
 
-    eprintln!("xtask: {}/{count} the stack", count - 1);
-    let stack_start = now();
-    let stack = Stack::up(root, STACK)?;
-    let addresses = stack.addresses();
-    // From here on it is stopped whatever happens, and its logs stay.
-    let stack = Guard::new(stack);
-    eprintln!("xtask: {}/{count} took {:.1} s", count - 1, (now() - stack_start).as_secs_f64());
-
+    let stack = if servers { Some(bring_up(root, count)?) } else { None };
     let mut tests = match nextest {
         Some(nextest) => {
             let mut command = Command::new(nextest);
@@ -56,11 +50,26 @@ pub fn test(root: &Path) -> anyhow::Result<()> {
         }
         None => cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast", "--locked"]),
     };
-    tests.env(stack::ADDRESSES, addresses);
+    if let Some((_, addresses)) = &stack {
+        tests.env(stack::ADDRESSES, addresses);
+    }
     Step::new("tests", tests).run(count, count, root)?;
-    stack.down()?;
+    if let Some((stack, _)) = stack {
+        stack.down()?;
+    }
     eprintln!("xtask test: all {count} steps passed in {:.1} s", (now() - start).as_secs_f64());
     Ok(())
+}
+
+/// A stack for the tests, and where its addresses are. From here on it is stopped whatever happens, and its
+/// logs stay.
+fn bring_up(root: &Path, count: usize) -> anyhow::Result<(Guard, PathBuf)> {
+    eprintln!("xtask: {}/{count} the stack", count - 1);
+    let start = now();
+    let stack = Stack::up(root, STACK)?;
+    let addresses = stack.addresses();
+    eprintln!("xtask: {}/{count} took {:.1} s", count - 1, (now() - start).as_secs_f64());
+    Ok((Guard::new(stack), addresses))
 }
 
 struct Step {

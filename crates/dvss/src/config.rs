@@ -363,6 +363,7 @@ mod tests {
         let manual = include_str!("../../../docs/configuration.md");
         let mut keys = Vec::new();
         leaves("", &serde_json::to_value(Config::default()).expect("JSON"), &mut keys);
+        leaves("servers", &serde_json::to_value(ServersOptions::default()).expect("JSON"), &mut keys);
         for (path, default) in keys {
             let row = format!("| `{path}` | `{default}` |");
             assert!(manual.contains(&row), "docs/configuration.md has no row {row}");
