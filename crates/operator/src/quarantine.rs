@@ -10,7 +10,7 @@ use stores::vendors;
 
 use crate::pages;
 use crate::problem::Problem;
-use crate::server::Operator;
+use crate::server::{Operator, to_the_end};
 use crate::vendors::vendor_id;
 
 /// Most bytes of a reason.
@@ -78,8 +78,11 @@ pub async fn release(
     State(operator): State<Operator>,
     Path((stage, identity)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
-    let (row, _) = quarantine::release(&operator.ports, &stage, &identity).await?;
-    Ok(Json(shown(&row)))
+    to_the_end(async move {
+        let (row, _) = quarantine::release(&operator.ports, &stage, &identity).await?;
+        Ok(Json(shown(&row)))
+    })
+    .await
 }
 
 /// `POST /quarantine/{stage}/{identity}/discard`
@@ -88,8 +91,11 @@ pub async fn discard(
     Path((stage, identity)): Path<(String, String)>,
     Json(body): Json<Discard>,
 ) -> Result<Json<Value>, Problem> {
-    let row = quarantine::discard(&operator.ports, &stage, &identity, reason(&body.reason)?).await?;
-    Ok(Json(shown(&row)))
+    let reason = reason(&body.reason)?.to_owned();
+    to_the_end(async move {
+        Ok(Json(shown(&quarantine::discard(&operator.ports, &stage, &identity, &reason).await?)))
+    })
+    .await
 }
 
 /// A reason that tells whoever reads the audit something.
@@ -110,7 +116,9 @@ pub async fn resume(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
     let vendor = vendor_id(&id)?;
-    let Resumed { released, failed, rows, failures } = quarantine::resume(&operator.ports, &vendor).await?;
+    let (ports, whose) = (operator.ports.clone(), vendor.clone());
+    let resumed = to_the_end(async move { Ok(quarantine::resume(&ports, &whose).await?) }).await?;
+    let Resumed { released, failed, rows, failures } = resumed;
     // Records may name a vendor that was never added; where none does, nobody is meant.
     if released + failed == 0 && vendors::get(&*operator.ports.tables, &vendor).await?.is_none() {
         let what =

@@ -9,6 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use contract::Code;
 use ports::Ports;
 use serde::Serialize;
 use stores::codec::Codec;
@@ -120,6 +121,17 @@ impl Operator {
             .with_graceful_shutdown(async move { shutdown.cancelled().await })
             .await
     }
+}
+
+/// Does a deed of several steps to its end, even where whoever asked hangs up: their request is dropped then,
+/// and with it whatever runs in it.
+pub async fn to_the_end<T: Send + 'static>(
+    deed: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    let ended = tokio::spawn(deed).await;
+    ended.unwrap_or_else(|error| {
+        Err(Problem::new(Code::Internal, format!("it was not done to its end: {error}")))
+    })
 }
 
 /// The API's own description, OpenAPI 3.1.

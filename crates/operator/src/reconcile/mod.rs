@@ -12,7 +12,7 @@ use axum::Json;
 use axum::extract::State;
 
 use crate::problem::Problem;
-use crate::server::Operator;
+use crate::server::{Operator, to_the_end};
 use decide::Report;
 
 /// `GET /reconcile`
@@ -22,7 +22,7 @@ pub async fn report(State(operator): State<Operator>) -> Result<Json<Report>, Pr
 
 /// `POST /reconcile/repair`
 pub async fn repair(State(operator): State<Operator>) -> Result<Json<Report>, Problem> {
-    Ok(Json(put_right(&operator).await?))
+    to_the_end(async move { Ok(Json(put_right(&operator).await?)) }).await
 }
 
 /// Draws the books up.

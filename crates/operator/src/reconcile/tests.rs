@@ -213,6 +213,30 @@ async fn a_parked_newcomer_does_not_stand_for_its_winner() {
 }
 
 #[tokio::test]
+async fn a_newcomer_that_dedup_parked_untried_is_no_alarm() {
+    let winner = event("e1", "a", None);
+    for payload in ["a", "b"] {
+        // The gateway does not flag what has another date: whether it repeats or conflicts is dedup's to find.
+        let mut redated = event("e1", payload, None);
+        let draft = &mut redated.draft;
+        draft.occurred_at = Timestamp::parse("2026-11-16T11:00:00Z").expect("time");
+        draft.ingest_id = IngestId::derive(&draft.vendor_id, &draft.external_event_id, draft.occurred_at);
+        let id = redated.draft.ingest_id;
+        for parked in [true, false] {
+            let world = World::new();
+            world.claim(&winner).await;
+            world.accept(&redated).await;
+            if parked {
+                world.park(&id.to_string(), id).await;
+            }
+            let account = world.books().await.vendors.remove(0);
+            let counts = (account.quarantined, account.missing);
+            assert_eq!(counts, if parked { (1, vec![]) } else { (0, vec![id]) }, "{payload}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_object_is_named_and_the_books_are_drawn_up() {
     for rotten in [true, false] {
         let world = World::new();
