@@ -11,6 +11,7 @@ use dedup::Dedup;
 use divergence::Divergence;
 use embedded::{Embedded, SystemClock};
 use normalize::Normalize;
+use operator::problem::Problem;
 use operator::{Host, Operator, StageHealth};
 use outbox::Outbox;
 use ports::Ports;
@@ -281,8 +282,8 @@ impl Host for Process {
         self.metrics.render()
     }
 
-    async fn recompute(&self, entity: &str) -> Result<(), String> {
-        self.divergence.recompute(entity).await.map(|_| ()).map_err(|failure| failure.to_string())
+    async fn recompute(&self, entity: &str) -> Result<(), Problem> {
+        self.divergence.recompute(entity).await.map(drop).map_err(Problem::from)
     }
 }
 

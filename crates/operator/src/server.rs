@@ -14,6 +14,7 @@ use ports::Ports;
 use serde::Serialize;
 use stores::codec::Codec;
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::problem::{self, Problem};
@@ -43,7 +44,7 @@ pub trait Host: Send + Sync {
     /// Prometheus text of this process' metrics.
     fn metrics(&self) -> String;
     /// Folds all facts of an entity anew; an error says why it could not.
-    async fn recompute(&self, entity: &str) -> Result<(), String>;
+    async fn recompute(&self, entity: &str) -> Result<(), Problem>;
 }
 
 /// What handlers share.
@@ -55,13 +56,15 @@ pub struct Operator {
     pub codec: Arc<Codec>,
     /// The process around.
     pub host: Arc<dyn Host>,
+    /// Whoever draws up the books has it: what they take in memory is taken once at a time.
+    pub(crate) books: Arc<Mutex<()>>,
 }
 
 impl Operator {
     /// An operator API on these ports.
     pub fn new(ports: Ports, host: Arc<dyn Host>) -> Self {
         let codec = Arc::new(Codec::new(ports.schemas.clone()));
-        Self { ports, codec, host }
+        Self { ports, codec, host, books: Arc::default() }
     }
 
     /// Every route, as served at this address ([`guard`]).

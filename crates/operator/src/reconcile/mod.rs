@@ -25,13 +25,15 @@ pub async fn repair(State(operator): State<Operator>) -> Result<Json<Report>, Pr
     to_the_end(async move { Ok(Json(put_right(&operator).await?)) }).await
 }
 
-/// Draws the books up.
+/// Draws the books up. One at a time: whoever comes meanwhile waits.
 pub async fn books(operator: &Operator) -> Result<Report, Problem> {
+    let _alone = operator.books.lock().await;
     Ok(gather::report(operator).await?.report)
 }
 
 /// Draws the books up, and puts right what can be.
 pub async fn put_right(operator: &Operator) -> Result<Report, Problem> {
+    let _alone = operator.books.lock().await;
     let found = gather::report(operator).await?;
     let repaired = repair::repair(operator, &found).await;
     Ok(Report { repaired, ..found.report })
