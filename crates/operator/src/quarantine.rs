@@ -51,18 +51,11 @@ pub async fn list(
     let limit = pages::limit(filter.limit)?;
     let stage = filter.stage.as_deref();
     let of = stage.unwrap_or_default();
-    let mut after = pages::read(of, filter.cursor.as_deref())?;
-    let (mut rows, mut looked_at) = (Vec::new(), 0);
-    loop {
-        let most = limit - rows.len();
-        let (page, next) = quarantine::list_some(&operator.ports, stage, after, most).await?;
-        looked_at += most;
-        rows.extend(page.iter().filter(|row| filter.wants(row)).map(shown));
-        after = next;
-        if after.is_none() || rows.len() >= limit || looked_at >= pages::MOST_LOOKED_AT {
-            return Ok(Json(json!({ "rows": rows, "next": pages::write(of, after) })));
-        }
-    }
+    let after = pages::read(of, filter.cursor.as_deref())?;
+    let read = |after, most| quarantine::list_some(&operator.ports, stage, after, most);
+    let (rows, next) = pages::page(limit, after, |row| filter.wants(row), read).await?;
+    let rows: Vec<Value> = rows.iter().map(shown).collect();
+    Ok(Json(json!({ "rows": rows, "next": pages::write(of, next) })))
 }
 
 /// `GET /quarantine/{stage}/{identity}`
