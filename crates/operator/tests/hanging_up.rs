@@ -63,7 +63,7 @@ async fn until_produced(world: &World, topic: &str, records: i64) {
         .unwrap_or_else(|_| panic!("{topic}: nothing is produced"));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_release_gets_as_far_as_the_record() {
     for path in
         [format!("/quarantine/{STAGE}/01J0000000ABCDEFGHJK000000/release"), "/vendors/acme/resume".to_owned()]
@@ -84,7 +84,7 @@ async fn a_release_gets_as_far_as_the_record() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_repair_is_done_to_its_end() {
     let world = World::new();
     let log = &world.operator.ports.log;
