@@ -7,8 +7,15 @@ use serde_json::json;
 use crate::support::oracle::{account, assert_balanced, assert_once, public};
 use crate::support::{NOON, Place, envelope};
 
-/// A release is a change of the row and a record; dying between the two loses neither.
-async fn release_dies(failpoint: &str) {
+/// Releases one row, or everything of the vendor.
+type Deed = fn(id: &str) -> Vec<&str>;
+
+const RELEASE: Deed = |id| vec!["quarantine", "release", "dvss.normalize", id, "--json"];
+const RESUME: Deed = |_| vec!["quarantine", "resume", "acme", "--json"];
+
+/// A release is a change of the row and a record; dying between the two loses neither, and whoever does the
+/// same again has it done.
+async fn release_dies(deed: Deed, failpoint: &str) {
     let place = Place::new();
     let dvss = place.up().go().await;
     let acme = dvss.vendor_on("acme", None).await;
@@ -21,7 +28,8 @@ async fn release_dies(failpoint: &str) {
     dvss.stop().await;
 
     let dvss = place.up().env("DVSS_FAILPOINT", failpoint).go().await;
-    let ran = dvss.cli(&["quarantine", "release", "dvss.normalize", &sent.id()]).await;
+    let id = sent.id();
+    let ran = dvss.cli(&deed(&id)).await;
     assert_eq!(ran.code, 4, "{failpoint}: nobody answered: {ran:?}");
     assert_eq!(dvss.died().await.signal(), Some(6), "{failpoint}");
 
@@ -31,8 +39,10 @@ async fn release_dies(failpoint: &str) {
     let books = account(&report, "acme");
     let missing = books["missing"] == json!([sent.id()]);
     assert!(missing || report["balanced"] == true, "{failpoint}: {report}");
-    let ran = dvss.cli(&["quarantine", "release", "dvss.normalize", &sent.id(), "--json"]).await;
+    let ran = dvss.cli(&deed(&id)).await;
     assert_eq!(ran.code, 0, "{failpoint}: {ran:?}");
+    let done = ran.json();
+    assert!(done["released"].is_null() || done["released"] == 1, "{failpoint}: {done}");
     dvss.published(&sent.id()).await;
     let report = dvss.settled().await;
     assert_balanced(&report);
@@ -43,10 +53,20 @@ async fn release_dies(failpoint: &str) {
 
 #[tokio::test]
 async fn release_before_the_record() {
-    release_dies("operator.log.append:before:1").await;
+    release_dies(RELEASE, "operator.log.append:before:1").await;
 }
 
 #[tokio::test]
 async fn release_after_the_record() {
-    release_dies("operator.log.append:after:1").await;
+    release_dies(RELEASE, "operator.log.append:after:1").await;
+}
+
+#[tokio::test]
+async fn resume_before_the_record() {
+    release_dies(RESUME, "operator.log.append:before:1").await;
+}
+
+#[tokio::test]
+async fn resume_after_the_record() {
+    release_dies(RESUME, "operator.log.append:after:1").await;
 }

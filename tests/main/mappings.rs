@@ -37,7 +37,22 @@ async fn versions_come_and_go() {
     let drafts = put(2, "w2", false).await;
     assert!(drafts.iter().all(|row| row["status"] == "draft"), "{drafts:?}");
     assert_eq!(warehouse_of("e2").await, "w1", "a draft does nothing");
-    dvss.cli(&["mappings", "activate", "acme", "stock.said", "2", "--json"]).await.json();
+    // One of its event types is named, and the document changes for both.
+    let statuses = async || {
+        let listed = dvss.cli(&["mappings", "list", "--json"]).await.json();
+        let rows = listed["mappings"].as_array().expect("mappings").clone();
+        let own = rows.iter().filter(|row| row["owner"] == "acme");
+        own.map(|row| format!("{} {} {}", row["eventType"], row["version"], row["status"]))
+            .collect::<Vec<_>>()
+    };
+    let both = |first: &str, second: &str| {
+        ["stock.counted", "stock.said"]
+            .map(|name| [format!("\"{name}\" 1 \"{first}\""), format!("\"{name}\" 2 \"{second}\"")])
+            .concat()
+    };
+    let activated = dvss.cli(&["mappings", "activate", "acme", "stock.said", "2", "--json"]).await.json();
+    assert_eq!(activated["mappings"].as_array().map(Vec::len), Some(2), "{activated}");
+    assert_eq!(statuses().await, both("retired", "active"));
     assert_eq!(warehouse_of("e3").await, "w2");
 
     let listed = dvss.cli(&["mappings", "list", "--json"]).await.json();
@@ -58,7 +73,13 @@ async fn versions_come_and_go() {
     assert_eq!(shown["document"], document(1, "w1"), "as it was put");
     let latest = dvss.cli(&["mappings", "show", "acme", "stock.said"]).await;
     assert_eq!(latest.stdout, document(2, "w2"));
-    dvss.cli(&["mappings", "retire", "acme", "stock.said", "2", "--json"]).await.json();
+    put(3, "w3", false).await;
+    let words = dvss.cli(&["mappings", "retire", "acme", "stock.counted"]).await;
+    assert!(
+        words.code == 0 && words.stdout.matches("retired").count() == 2,
+        "the active one, not 3: {words:?}"
+    );
+    assert_eq!(statuses().await.iter().filter(|row| row.ends_with("\"retired\"")).count(), 4);
     let sent = dvss.send(&acme, &envelope("e4", "stock.said", NOON, json!({"no": "A", "free": 1}))).await;
     let shown = dvss.explained(&sent.id(), "QUARANTINED").await;
     assert_eq!(shown["quarantine"][0]["code"], "mapping-missing");

@@ -2,7 +2,7 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-use crate::{Code, VendorId};
+use crate::{Code, VendorId, ids};
 
 /// Most bytes of one part after escaping.
 pub const MAX_PART: usize = 256;
@@ -75,6 +75,11 @@ impl Entity {
     }
 }
 
+/// Whose an entity is, from its [key](Entity::key), which starts with it.
+pub fn vendor_of(key: &str) -> Result<VendorId, ids::Error> {
+    VendorId::parse(key.split_once('|').map_or(key, |(vendor, _)| vendor))
+}
+
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.nfc() {
@@ -101,6 +106,19 @@ mod tests {
             sku: sku.to_owned(),
             lot: None,
             condition: None,
+        }
+    }
+
+    #[test]
+    fn a_key_says_whose_it_is() {
+        let order =
+            Entity::Order { vendor: VendorId::parse("acme").expect("id"), order_id: "a|b".to_owned() };
+        for entity in [stock(Some("zeta|w"), "A"), stock(None, ""), order] {
+            let vendor = vendor_of(&entity.key().expect("short"));
+            assert_eq!(vendor.expect("a vendor").as_str(), "acme", "{entity:?}");
+        }
+        for other in ["", "|w|A", "a b|w|A", "???"] {
+            assert!(vendor_of(other).is_err(), "{other}");
         }
     }
 

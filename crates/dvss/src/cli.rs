@@ -281,7 +281,8 @@ pub enum Mappings {
     },
     /// Make a stored version the effective one.
     Activate(MappingVersion),
-    /// Take a version out of use; the platform's applies again where the vendor had its own.
+    /// Take a version (the active one where none is given) out of use; the platform's applies again where the
+    /// vendor had its own.
     Retire(MappingVersion),
     /// List mappings.
     List,

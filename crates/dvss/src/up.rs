@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use dedup::Dedup;
 use divergence::Divergence;
 use normalize::Normalize;
+use operator::problem::Problem;
 use operator::{Host, Operator, StageHealth};
 use outbox::Outbox;
 use parking_lot::Mutex;
@@ -365,8 +366,8 @@ impl Host for Process {
         self.metrics.render()
     }
 
-    async fn recompute(&self, entity: &str) -> Result<(), String> {
-        self.divergence.recompute(entity).await.map(|_| ()).map_err(|failure| failure.to_string())
+    async fn recompute(&self, entity: &str) -> Result<(), Problem> {
+        self.divergence.recompute(entity).await.map(drop).map_err(Problem::from)
     }
 }
 

@@ -112,7 +112,8 @@ impl Acceptor {
         Ok(Checked { draft, bytes: submission.bytes, traceparent })
     }
 
-    /// Steps 4 to 6. Whatever is no repeat is paid for from the purse, where there is one.
+    /// Steps 4 to 6. Whatever the index does not know as taken is paid for from the purse, where there is
+    /// one.
     pub(crate) async fn take(
         &self,
         vendor: &Vendor,
@@ -177,7 +178,8 @@ impl Acceptor {
             Some(first) => self.conflict(vendor, checked, first.ingest_id).await,
             None => self.store(vendor, checked).await,
         };
-        // The index learns of an event a moment after it was accepted; until then the store says so.
+        // The index learns of an event a moment after it was accepted; until then the store says so, and
+        // asking it is work that refunds are bounded for.
         if let (Some(fare), Ok(Outcome::Duplicate { .. })) = (fare, &outcome) {
             fare.refund();
         }

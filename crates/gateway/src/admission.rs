@@ -19,6 +19,9 @@ use tokio::time::Instant;
 /// Beyond it a rate is no limit; a bucket counts in nanoseconds.
 const MOST_PER_SECOND: NonZeroU32 = NonZeroU32::new(1_000_000).expect("not zero");
 
+/// How many times its rate a vendor may send for nothing: see [`Fare::refund`].
+const REFUNDS: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
+
 /// Bounds what vendors may do. Holds state only of vendors that authenticated.
 pub struct Admission {
     default_rate: Rate,
@@ -32,9 +35,12 @@ pub struct Admission {
 /// One vendor's bounds.
 struct Lane {
     rate: Rate,
-    bucket: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>,
+    bucket: Bucket,
+    refunds: Bucket,
     share: Arc<Semaphore>,
 }
+
+type Bucket = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>;
 
 /// Leave to work on a request; give it back by dropping it.
 pub struct Permit {
@@ -112,21 +118,25 @@ impl Admission {
         {
             return Arc::clone(lane);
         }
-        let quota = Quota::per_second(rate.events_per_second.min(MOST_PER_SECOND)).allow_burst(rate.burst);
-        // A new rate fills the bucket anew; the share must be the same one, for its permits are out.
+        let per_second = rate.events_per_second.min(MOST_PER_SECOND);
+        let bucket = |times: NonZeroU32| {
+            let quota = Quota::per_second(per_second.saturating_mul(times));
+            RateLimiter::direct_with_clock(quota.allow_burst(rate.burst.saturating_mul(times)), self.clock)
+        };
+        // A new rate fills the buckets anew; the share must be the same one, for its permits are out.
         let share = vendors.get(&vendor.vendor_id).map_or_else(
             || Arc::new(Semaphore::new(self.per_vendor as usize)),
             |lane| Arc::clone(&lane.share),
         );
-        let bucket = RateLimiter::direct_with_clock(quota, self.clock);
-        let lane = Arc::new(Lane { rate, bucket, share });
+        let (bucket, refunds) = (bucket(NonZeroU32::MIN), bucket(REFUNDS));
+        let lane = Arc::new(Lane { rate, bucket, refunds, share });
         vendors.insert(vendor.vendor_id.clone(), Arc::clone(&lane));
         lane
     }
 }
 
-/// What a batch's events are paid from: its vendor's bucket. A repeat costs nothing, so what was paid for
-/// an event that turned out to be one pays for the batch's next.
+/// What a batch's events are paid from: its vendor's bucket. What was paid for an event that turned out to
+/// bring nothing new pays for the batch's next.
 pub struct Purse {
     lane: Arc<Lane>,
     till: Mutex<Till>,
@@ -171,9 +181,11 @@ impl Purse {
 }
 
 impl Fare<'_> {
-    /// Gives it back.
+    /// Gives it back, for an event that brought nothing new: a repeat, or one with mistakes. It was work
+    /// all the same, and a repeat that the ingest index does not know yet is produced once more; so refunds
+    /// come from a bucket of ten times the vendor's rate, and where that is empty the fare is spent.
     pub fn refund(mut self) {
-        self.back = true;
+        self.back = self.purse.lane.refunds.check().is_ok();
     }
 }
 
@@ -257,6 +269,25 @@ mod tests {
         let third = third.expect("what came back");
         let (fourth, ()) = tokio::join!(purse.pay(), async { drop(third) });
         assert!(fourth.is_none(), "all is spent");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refunds_end_at_ten_times_the_rate() {
+        let admission = Admission::new(rate(1, 2), 10, 5);
+        let acme = vendor("acme", None);
+        let purse = admission.pay(&acme).expect("full");
+        for _ in 0..20 {
+            purse.pay().await.expect("what came back").refund();
+        }
+        assert!(admission.pay(&acme).is_ok(), "the bucket has its second event still");
+        purse.pay().await.expect("what came back").refund();
+        assert!(purse.pay().await.is_none(), "the 21st did not come back");
+        // A second later: one event, and ten refunds of it.
+        tokio::time::advance(Duration::from_secs(1)).await;
+        for _ in 0..=10 {
+            purse.pay().await.expect("what came back").refund();
+        }
+        assert!(purse.pay().await.is_none());
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use contract::canonical::Divergence;
-use contract::{Code, VendorId};
+use contract::{Code, VendorId, entity};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use stores::divergences::{self, Entry, Refused, Status};
@@ -29,9 +29,9 @@ pub struct Filter {
 impl Filter {
     /// Whose rows are read: an entity's lie under its vendor.
     fn vendor(&self) -> Result<Option<VendorId>, Problem> {
-        let of_entity = |entity: &String| entity.split('|').next().unwrap_or_default().to_owned();
-        let vendor = self.entity.as_ref().map(of_entity).or_else(|| self.vendor.clone());
-        vendor.map(|vendor| vendor_id(&vendor)).transpose()
+        let Some(entity) = &self.entity else { return self.vendor.as_deref().map(vendor_id).transpose() };
+        let vendor = entity::vendor_of(entity);
+        vendor.map(Some).map_err(|error| Problem::new(error.code, format!("entity {entity:?}: {error}")))
     }
 
     fn wants(&self, entry: &Entry) -> bool {
@@ -57,21 +57,17 @@ pub async fn list(
     let tables = &*operator.ports.tables;
     let (vendor, limit) = (filter.vendor()?, pages::limit(filter.limit)?);
     let of = vendor.as_ref().map_or("", VendorId::as_str);
-    let mut after = pages::read(of, filter.cursor.as_deref())?;
-    let (mut rows, mut looked_at) = (Vec::new(), 0);
-    loop {
-        let most = limit - rows.len();
-        let (page, next) = match &vendor {
-            Some(vendor) => divergences::of_vendor(tables, vendor, after, most).await?,
-            None => divergences::of_all(tables, after, most).await?,
-        };
-        looked_at += most;
-        rows.extend(page.iter().filter(|entry| filter.wants(entry)).map(shown));
-        after = next;
-        if after.is_none() || rows.len() >= limit || looked_at >= pages::MOST_LOOKED_AT {
-            return Ok(Json(json!({ "rows": rows, "next": pages::write(of, after) })));
+    let after = pages::read(of, filter.cursor.as_deref())?;
+    let whose = vendor.as_ref();
+    let read = |after, most| async move {
+        match whose {
+            Some(vendor) => divergences::of_vendor(tables, vendor, after, most).await,
+            None => divergences::of_all(tables, after, most).await,
         }
-    }
+    };
+    let (rows, next) = pages::page(limit, after, |entry| filter.wants(entry), read).await?;
+    let rows: Vec<Value> = rows.iter().map(shown).collect();
+    Ok(Json(json!({ "rows": rows, "next": pages::write(of, next) })))
 }
 
 /// `GET /divergences/{id}`

@@ -27,21 +27,59 @@ pub async fn explain(
     let id = IngestId::parse(&id).map_err(|error| Problem::new(error.code, format!("{id:?}: {error}")))?;
     let found = ingest::by_ingest_id(&*operator.ports.tables, id, PATIENCE).await?;
     let parked = quarantine::of_event(&operator, id).await?;
-    match found {
-        Some(Found::Event(entry)) => Ok(Json(event(&operator, &entry, parked).await?)),
-        Some(Found::Alias(newcomer)) => Ok(Json(shown_newcomer(&newcomer, "DUPLICATE", &parked))),
-        Some(Found::Conflict(newcomer)) => Ok(Json(shown_newcomer(&newcomer, "CONFLICT", &parked))),
-        None if !parked.is_empty() => Ok(Json(json!({
-            "ingestId": id, "status": status(Evidence { published: false, waits: waits(&parked) }), "facts": [], "quarantine": parked, "repeats": [], "conflicts": [],
-        }))),
-        None => on_its_way(&operator, id).await?.map(Json).ok_or_else(|| {
-            Problem::not_found(format!("event {id}, neither in the ingest index nor in the raw bucket"))
-        }),
+    let mut shown = match found {
+        Some(Found::Event(entry)) => event(&operator, &entry, waits(&parked)).await?,
+        Some(Found::Alias(found)) => newcomer(&found, "DUPLICATE"),
+        Some(Found::Conflict(found)) => newcomer(&found, "CONFLICT"),
+        None => unclaimed(&operator, id, &parked).await?,
+    };
+    shown["quarantine"] = json!(parked);
+    shown["divergence"] = json!(divergence_of(&operator, id).await?);
+    Ok(Json(shown))
+}
+
+/// What every answer looks like: what is not known is null, and what there is none of an empty list.
+fn shape(id: IngestId, status: &str, known: Value) -> Value {
+    let mut shown = json!({
+        "ingestId": id, "vendorId": null, "externalEventId": null, "eventType": null, "occurredAt": null,
+        "receivedAt": null, "status": status, "winner": null, "fingerprint": null, "raw": null, "index": null,
+        "normalized": null, "facts": [], "quarantine": [], "divergence": [], "repeats": [], "conflicts": [],
+    });
+    if let (Value::Object(members), Value::Object(known)) = (&mut shown, known) {
+        members.extend(known);
     }
+    shown
+}
+
+/// An event that the index does not know: dedup has not seen it yet, or parked it.
+async fn unclaimed(operator: &Operator, id: IngestId, parked: &[Value]) -> Result<Value, Problem> {
+    let status = status(Evidence { published: false, waits: waits(parked) });
+    let Some(first) = parked.first() else {
+        let event = on_its_way(operator, id).await?;
+        return event.map(|event| shape(id, status, draft(&event))).ok_or_else(|| {
+            Problem::not_found(format!("event {id}, neither in the ingest index nor in the raw bucket"))
+        });
+    };
+    // Its row says where the bytes are, and what they are is beside them.
+    let raw = &first["rawRef"];
+    if let Some(key) = raw["key"].as_str() {
+        match operator.ports.raw.get(key).await {
+            Ok(object) => {
+                if let Ok(event) = Event::from_headers(|name| object.metadata.get(name).map(String::as_str)) {
+                    return Ok(shape(id, status, draft(&event)));
+                }
+            }
+            // That may be what it was parked for.
+            Err(blobs::Error::NotFound | blobs::Error::Corrupt) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let raw = json!({ "bucket": raw["bucket"], "key": raw["key"], "sha256": null });
+    Ok(shape(id, status, json!({ "vendorId": first["vendorId"], "raw": raw })))
 }
 
 /// An event that dedup has not seen yet: its bytes are where the vendor's part of the key leads.
-async fn on_its_way(operator: &Operator, id: IngestId) -> Result<Option<Value>, Problem> {
+async fn on_its_way(operator: &Operator, id: IngestId) -> Result<Option<Event>, Problem> {
     let Some(occurred_at) = id.occurred_at() else { return Ok(None) };
     let mut after = None;
     loop {
@@ -55,7 +93,7 @@ async fn on_its_way(operator: &Operator, id: IngestId) -> Result<Option<Value>, 
             let event = Event::from_headers(|name| object.metadata.get(name).map(String::as_str));
             let event =
                 event.map_err(|error| Problem::new(Code::ObjectCorrupt, format!("{key}: {error}")))?;
-            return Ok(Some(accepted(&event)));
+            return Ok(Some(event));
         }
         after = next;
         if after.is_none() {
@@ -64,19 +102,17 @@ async fn on_its_way(operator: &Operator, id: IngestId) -> Result<Option<Value>, 
     }
 }
 
-fn accepted(event: &Event) -> Value {
+/// What an event says of itself.
+fn draft(event: &Event) -> Value {
     let Event { draft, received_at, raw_ref, sha256, .. } = event;
     json!({
-        "ingestId": draft.ingest_id, "vendorId": draft.vendor_id, "externalEventId": draft.external_event_id,
-        "eventType": draft.event_type, "occurredAt": draft.occurred_at, "receivedAt": received_at,
-        "status": "ACCEPTED", "fingerprint": draft.fingerprint,
+        "vendorId": draft.vendor_id, "externalEventId": draft.external_event_id, "eventType": draft.event_type,
+        "occurredAt": draft.occurred_at, "receivedAt": received_at, "fingerprint": draft.fingerprint,
         "raw": { "bucket": raw_ref.bucket, "key": raw_ref.key, "sha256": sha256 },
-        "index": null, "normalized": null,
-        "facts": [], "quarantine": [], "divergence": [], "repeats": [], "conflicts": [],
     })
 }
 
-async fn event(operator: &Operator, entry: &Entry, parked: Vec<Value>) -> Result<Value, Problem> {
+async fn event(operator: &Operator, entry: &Entry, waits: bool) -> Result<Value, Problem> {
     let (ports, tables) = (&operator.ports, &*operator.ports.tables);
     let key = keys::normalized(&entry.event_type, entry.occurred_at, entry.ingest_id);
     let (stored, damaged) = match normalized::get(&*ports.normalized, &key).await {
@@ -101,21 +137,13 @@ async fn event(operator: &Operator, entry: &Entry, parked: Vec<Value>) -> Result
     let published = entry.status == Status::Normalized
         && stored.is_some()
         && shown.iter().all(|fact| !fact["published"].is_null());
-    let status = status(Evidence { published, waits: waits(&parked) });
+    let status = status(Evidence { published, waits });
     let repeats = ingest::repeats(tables, &entry.vendor_id, &entry.external_event_id).await?;
     let conflicts = ingest::conflicts(tables, &entry.vendor_id, &entry.external_event_id).await?;
-    let divergence = divergence_of(operator, entry.ingest_id).await?;
-    let divergence = divergence.iter().map(|row| {
-        json!({
-            "id": row.id(), "kind": row.divergence.kind, "line": row.divergence.line, "leg": row.divergence.leg,
-            "revision": row.divergence.revision, "message": row.divergence.message, "status": row.status.as_str(),
-            "published": row.outbox.as_ref().and_then(|outbox| outbox.coordinates.as_ref()).map(facts::coordinates),
-        })
-    });
-    Ok(json!({
-        "ingestId": entry.ingest_id, "vendorId": entry.vendor_id, "externalEventId": entry.external_event_id,
+    let known = json!({
+        "vendorId": entry.vendor_id, "externalEventId": entry.external_event_id,
         "eventType": entry.event_type, "occurredAt": entry.occurred_at, "receivedAt": entry.received_at,
-        "status": status, "fingerprint": entry.fingerprint,
+        "fingerprint": entry.fingerprint,
         "raw": { "bucket": entry.raw_ref.bucket, "key": entry.raw_ref.key, "sha256": entry.sha256 },
         "index": { "status": entry.status.as_str(), "facts": entry.facts, "source": facts::coordinates(&entry.source) },
         "normalized": match (&stored, damaged) {
@@ -129,24 +157,31 @@ async fn event(operator: &Operator, entry: &Entry, parked: Vec<Value>) -> Result
             (None, None) => Value::Null,
         },
         "facts": shown,
-        "quarantine": parked,
-        "divergence": divergence.collect::<Vec<_>>(),
         "repeats": repeats.iter().map(brief).collect::<Vec<_>>(),
         "conflicts": conflicts.iter().map(brief).collect::<Vec<_>>(),
-    }))
+    });
+    Ok(shape(entry.ingest_id, status, known))
 }
 
-async fn divergence_of(operator: &Operator, id: IngestId) -> Result<Vec<divergences::Entry>, Problem> {
+async fn divergence_of(operator: &Operator, id: IngestId) -> Result<Vec<Value>, Problem> {
     let (mut rows, mut after) = (Vec::new(), None);
     loop {
         let (page, next) = divergences::by_event(&*operator.ports.tables, id, after).await?;
         rows.extend(page);
         after = next;
         if after.is_none() {
-            rows.sort_by(|one, other| one.key.cmp(&other.key));
-            return Ok(rows);
+            break;
         }
     }
+    rows.sort_by(|one, other| one.key.cmp(&other.key));
+    let shown = rows.iter().map(|row| {
+        json!({
+            "id": row.id(), "kind": row.divergence.kind, "line": row.divergence.line, "leg": row.divergence.leg,
+            "revision": row.divergence.revision, "message": row.divergence.message, "status": row.status.as_str(),
+            "published": row.outbox.as_ref().and_then(|outbox| outbox.coordinates.as_ref()).map(facts::coordinates),
+        })
+    });
+    Ok(shown.collect())
 }
 
 /// What a winner's status follows from.
@@ -171,18 +206,13 @@ fn waits(parked: &[Value]) -> bool {
     parked.iter().any(|row| row["status"] != "RELEASED")
 }
 
-fn shown_newcomer(newcomer: &Newcomer, status: &str, parked: &[Value]) -> Value {
-    let mut value = brief(newcomer);
-    value["status"] = json!(status);
-    value["vendorId"] = json!(newcomer.vendor_id);
-    value["externalEventId"] = json!(newcomer.external_event_id);
-    value["eventType"] = json!(newcomer.event_type);
-    value["winner"] = json!(newcomer.winner);
-    for empty in ["facts", "repeats", "conflicts"] {
-        value[empty] = json!([]);
-    }
-    value["quarantine"] = json!(parked);
-    value
+fn newcomer(newcomer: &Newcomer, status: &str) -> Value {
+    let mut known = brief(newcomer);
+    known["vendorId"] = json!(newcomer.vendor_id);
+    known["externalEventId"] = json!(newcomer.external_event_id);
+    known["eventType"] = json!(newcomer.event_type);
+    known["winner"] = json!(newcomer.winner);
+    shape(newcomer.ingest_id, status, known)
 }
 
 fn brief(newcomer: &Newcomer) -> Value {

@@ -5,7 +5,7 @@ use axum::extract::{Path, Query, State};
 use contract::{Code, EventType};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use stores::mappings::{self, Document, Error, Id, Owner, Row};
+use stores::mappings::{self, Document, Error, Id, Owner, Row, Status};
 use stores::quarantine::ACTOR;
 
 use crate::problem::Problem;
@@ -61,50 +61,58 @@ pub async fn show(
     State(operator): State<Operator>,
     Path(which): Path<(String, String, String)>,
 ) -> Result<Json<Value>, Problem> {
-    let row = find(&operator, &which).await?;
+    let (row, _) = find(&operator, &which, |_| true).await?;
     let mut value = shown(&row);
     value["document"] = json!(row.text);
     Ok(Json(value))
 }
 
-/// `POST /mappings/{owner}/{eventType}/{version}/activate`
+/// `POST /mappings/{owner}/{eventType}/{version}/activate`: for every event type of the document.
 pub async fn activate(
     State(operator): State<Operator>,
     Path(which): Path<(String, String, String)>,
 ) -> Result<Json<Value>, Problem> {
-    let row = find(&operator, &which).await?;
+    let (_, ids) = find(&operator, &which, |_| true).await?;
     let (tables, now) = (&*operator.ports.tables, operator.ports.clock.now());
-    Ok(Json(shown(&mappings::activate(tables, now, ACTOR, &row.id).await?)))
+    let rows = mappings::activate_all(tables, now, ACTOR, &ids).await?;
+    Ok(Json(json!({ "mappings": rows.iter().map(shown).collect::<Vec<_>>() })))
 }
 
-/// `POST /mappings/{owner}/{eventType}/{version}/retire`
+/// `POST /mappings/{owner}/{eventType}/{version}/retire`: for every event type where the document is active;
+/// `latest` is the active version.
 pub async fn retire(
     State(operator): State<Operator>,
     Path(which): Path<(String, String, String)>,
 ) -> Result<Json<Value>, Problem> {
-    let row = find(&operator, &which).await?;
+    let (_, ids) = find(&operator, &which, |row| row.status == Status::Active).await?;
     let (tables, now) = (&*operator.ports.tables, operator.ports.clock.now());
-    let retired = mappings::retire(tables, now, ACTOR, &row.id.owner, &row.id.event_type).await?;
-    Ok(Json(shown(&retired.unwrap_or(row))))
+    let rows = mappings::retire_all(tables, now, ACTOR, &ids).await?;
+    Ok(Json(json!({ "mappings": rows.iter().map(shown).collect::<Vec<_>>() })))
 }
 
+/// The row that a path names (`latest` is the highest version that is `wanted`, else the highest), and the ids
+/// of all rows of its text: one document changes for all of its event types together.
 async fn find(
     operator: &Operator,
     (owner, event_type, version): &(String, String, String),
-) -> Result<Row, Problem> {
+    wanted: impl Fn(&Row) -> bool,
+) -> Result<(Row, Vec<Id>), Problem> {
     let owner = Owner::parse(owner)?;
     let event_type = EventType::parse(event_type.as_str())
         .map_err(|error| Problem::new(error.code, format!("event type {event_type:?}: {error}")))?;
+    // By event type and version.
     let rows = mappings::list(&*operator.ports.tables, Some(&owner)).await?;
-    let mut rows: Vec<Row> = rows.into_iter().filter(|row| row.id.event_type == event_type).collect();
-    rows.sort_by_key(|row| row.id.version);
+    let mut versions = rows.iter().filter(|row| row.id.event_type == event_type);
     let found = match version.as_str() {
-        "latest" => rows.pop(),
-        number => rows.into_iter().find(|row| row.id.version.to_string() == number),
+        "latest" => versions.clone().rfind(|row| wanted(row)).or(versions.next_back()),
+        number => versions.find(|row| row.id.version.to_string() == number),
     };
-    found.ok_or_else(|| {
+    let found = found.cloned().ok_or_else(|| {
         Problem::not_found(format!("mapping {owner} {event_type} version {version}; `dvss mappings list`"))
-    })
+    })?;
+    let of_text = rows.into_iter().filter(|row| row.id.version == found.id.version && row.text == found.text);
+    let ids = of_text.map(|row| row.id).collect();
+    Ok((found, ids))
 }
 
 fn shown(row: &Row) -> Value {

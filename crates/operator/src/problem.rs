@@ -126,6 +126,19 @@ impl From<ports::blobs::Error> for Problem {
     }
 }
 
+/// What a stage says to an operator who asked it for something: its code, not "try again" for all of them.
+impl From<runtime::Failure> for Problem {
+    fn from(failure: runtime::Failure) -> Self {
+        match failure {
+            runtime::Failure::Transient(message) => {
+                Self::new(Code::Unavailable, format!("{message}; try again"))
+            }
+            runtime::Failure::Poison(poison) => Self::new(poison.code, poison.message),
+            runtime::Failure::Fatal { code, message } => Self::new(code, message),
+        }
+    }
+}
+
 impl From<ports::log::Error> for Problem {
     fn from(error: ports::log::Error) -> Self {
         let code = match error {
@@ -151,8 +164,30 @@ impl From<stores::normalized::Error> for Problem {
 #[cfg(test)]
 mod tests {
     use ports::tables::Error;
+    use runtime::{Failure, Poison};
 
     use super::*;
+
+    #[test]
+    fn what_a_stage_could_not_do_keeps_its_code() {
+        let poison = Poison {
+            code: Code::FoldOverflow,
+            message: "the sum has 29 digits".to_owned(),
+            pointer: None,
+            vendor_id: None,
+            ingest_id: None,
+        };
+        let fatal = Failure::Fatal { code: Code::Internal, message: "a row is damaged".to_owned() };
+        for (failure, code, status, detail) in [
+            (Failure::Poison(poison), Code::FoldOverflow, 422, "the sum has 29 digits"),
+            (fatal, Code::Internal, 500, "a row is damaged"),
+            (Failure::Transient("it is away".to_owned()), Code::Unavailable, 503, "it is away; try again"),
+        ] {
+            let problem = Problem::from(failure);
+            assert_eq!((problem.code(), problem.to_string().as_str()), (code, detail));
+            assert_eq!(problem.into_response().status().as_u16(), status);
+        }
+    }
 
     #[test]
     fn damage_is_not_the_callers_mistake() {

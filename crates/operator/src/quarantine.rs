@@ -10,7 +10,7 @@ use stores::vendors;
 
 use crate::pages;
 use crate::problem::Problem;
-use crate::server::Operator;
+use crate::server::{Operator, to_the_end};
 use crate::vendors::vendor_id;
 
 /// Most bytes of a reason.
@@ -51,18 +51,11 @@ pub async fn list(
     let limit = pages::limit(filter.limit)?;
     let stage = filter.stage.as_deref();
     let of = stage.unwrap_or_default();
-    let mut after = pages::read(of, filter.cursor.as_deref())?;
-    let (mut rows, mut looked_at) = (Vec::new(), 0);
-    loop {
-        let most = limit - rows.len();
-        let (page, next) = quarantine::list_some(&operator.ports, stage, after, most).await?;
-        looked_at += most;
-        rows.extend(page.iter().filter(|row| filter.wants(row)).map(shown));
-        after = next;
-        if after.is_none() || rows.len() >= limit || looked_at >= pages::MOST_LOOKED_AT {
-            return Ok(Json(json!({ "rows": rows, "next": pages::write(of, after) })));
-        }
-    }
+    let after = pages::read(of, filter.cursor.as_deref())?;
+    let read = |after, most| quarantine::list_some(&operator.ports, stage, after, most);
+    let (rows, next) = pages::page(limit, after, |row| filter.wants(row), read).await?;
+    let rows: Vec<Value> = rows.iter().map(shown).collect();
+    Ok(Json(json!({ "rows": rows, "next": pages::write(of, next) })))
 }
 
 /// `GET /quarantine/{stage}/{identity}`
@@ -78,8 +71,11 @@ pub async fn release(
     State(operator): State<Operator>,
     Path((stage, identity)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
-    let (row, _) = quarantine::release(&operator.ports, &stage, &identity).await?;
-    Ok(Json(shown(&row)))
+    to_the_end(async move {
+        let (row, _) = quarantine::release(&operator.ports, &stage, &identity).await?;
+        Ok(Json(shown(&row)))
+    })
+    .await
 }
 
 /// `POST /quarantine/{stage}/{identity}/discard`
@@ -88,8 +84,11 @@ pub async fn discard(
     Path((stage, identity)): Path<(String, String)>,
     Json(body): Json<Discard>,
 ) -> Result<Json<Value>, Problem> {
-    let row = quarantine::discard(&operator.ports, &stage, &identity, reason(&body.reason)?).await?;
-    Ok(Json(shown(&row)))
+    let reason = reason(&body.reason)?.to_owned();
+    to_the_end(async move {
+        Ok(Json(shown(&quarantine::discard(&operator.ports, &stage, &identity, &reason).await?)))
+    })
+    .await
 }
 
 /// A reason that tells whoever reads the audit something.
@@ -110,7 +109,9 @@ pub async fn resume(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
     let vendor = vendor_id(&id)?;
-    let Resumed { released, failed, rows, failures } = quarantine::resume(&operator.ports, &vendor).await?;
+    let (ports, whose) = (operator.ports.clone(), vendor.clone());
+    let resumed = to_the_end(async move { Ok(quarantine::resume(&ports, &whose).await?) }).await?;
+    let Resumed { released, failed, rows, failures } = resumed;
     // Records may name a vendor that was never added; where none does, nobody is meant.
     if released + failed == 0 && vendors::get(&*operator.ports.tables, &vendor).await?.is_none() {
         let what =

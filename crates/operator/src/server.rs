@@ -9,10 +9,12 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use contract::Code;
 use ports::Ports;
 use serde::Serialize;
 use stores::codec::Codec;
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::problem::{self, Problem};
@@ -50,7 +52,7 @@ pub trait Host: Send + Sync {
     /// Prometheus text of this process' metrics.
     fn metrics(&self) -> String;
     /// Folds all facts of an entity anew; an error says why it could not.
-    async fn recompute(&self, entity: &str) -> Result<(), String>;
+    async fn recompute(&self, entity: &str) -> Result<(), Problem>;
 }
 
 /// What handlers share.
@@ -62,13 +64,15 @@ pub struct Operator {
     pub codec: Arc<Codec>,
     /// The process around.
     pub host: Arc<dyn Host>,
+    /// Whoever draws up the books has it: what they take in memory is taken once at a time.
+    pub(crate) books: Arc<Mutex<()>>,
 }
 
 impl Operator {
     /// An operator API on these ports.
     pub fn new(ports: Ports, host: Arc<dyn Host>) -> Self {
         let codec = Arc::new(Codec::new(ports.schemas.clone()));
-        Self { ports, codec, host }
+        Self { ports, codec, host, books: Arc::default() }
     }
 
     /// Every route, as served at this address ([`guard`]).
@@ -150,6 +154,17 @@ fn probes() -> Router<Operator> {
         .route("/livez", get(status::livez))
         .route("/readyz", get(status::readyz))
         .route("/startupz", get(status::startupz))
+}
+
+/// Does a deed of several steps to its end, even where whoever asked hangs up: their request is dropped then,
+/// and with it whatever runs in it.
+pub async fn to_the_end<T: Send + 'static>(
+    deed: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    let ended = tokio::spawn(deed).await;
+    ended.unwrap_or_else(|error| {
+        Err(Problem::new(Code::Internal, format!("it was not done to its end: {error}")))
+    })
 }
 
 /// The API's own description, OpenAPI 3.1.

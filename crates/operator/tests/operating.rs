@@ -54,6 +54,7 @@ async fn every_refusal_is_a_problem_document() {
         ("GET", "/api/v1/quarantine?limit=many", json, "", Code::RequestInvalid),
         ("GET", "/api/v1/quarantine?limit=0", json, "", Code::RequestInvalid),
         ("GET", "/api/v1/quarantine?cursor=zz", json, "", Code::RequestInvalid),
+        ("POST", "/api/v1/entities/acme%7Cw%7CA%7C%7C/recompute", json, "", Code::FoldOverflow),
         ("GET", "/api/v1/divergences?status=done", json, "", Code::RequestInvalid),
         ("GET", "/api/v1/divergences?entity=a%20b", json, "", Code::VendorIdInvalid),
         ("GET", "/api/v1/topics/dvss.raw/records", json, "", Code::RequestInvalid),
@@ -154,6 +155,12 @@ async fn lists_come_in_pages_and_none_is_lost() {
         (400, &json!("request-invalid")),
         "a cursor of another list"
     );
+    // Its list is said right, and where it stands is garbled: a mistake of whoever asks, and no damage.
+    let page = world.get(&format!("/quarantine?stage={STAGE}&limit=5")).await;
+    let cursor = page["next"].as_str().expect("a cursor");
+    let path = format!("/quarantine?stage={STAGE}&cursor={}", &cursor[..cursor.len() - 2]);
+    let (status, answer) = world.send("GET", &path, &[("host", "localhost")], json!({})).await;
+    assert_eq!((status.as_u16(), &answer["code"]), (400, &json!("request-invalid")), "{answer}");
 }
 
 fn found(vendor: &str, number: u32, kind: DivergenceKind) -> Divergence {

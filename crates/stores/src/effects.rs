@@ -367,38 +367,37 @@ pub async fn page(
     Ok((page.rows.iter().map(read).collect::<Result<_, _>>()?, page.next))
 }
 
-/// One page of an entity's history: its facts in fold order, whatever their kind, retracted ones
-/// included. `after` is the `next` of the page before.
+/// One page of an entity's history, the latest first: its facts against fold order, whatever their kind,
+/// retracted ones included. `before` is the `next` of the page before.
 pub async fn history(
     tables: &dyn Tables,
     entity: &str,
-    after: Option<&str>,
+    before: Option<&str>,
     limit: usize,
 ) -> Result<(Vec<Effect>, Option<String>), Error> {
     let limit = limit.clamp(1, 1_000);
     let place = |effect: &Effect| format!("{}#{}", effect.fact.fold_key(), effect.kind().letter());
     let mut merged = Vec::new();
     for kind in Kind::ALL {
-        let mut range = Range::between(kind, None, None);
-        if let Some((at, _)) = after.and_then(|after| after.rsplit_once('#')) {
-            range.from = format!("{}#{at}", kind.letter());
+        let mut range = Range::between(kind, None, None).descending();
+        if let Some((at, _)) = before.and_then(|before| before.rsplit_once('#')) {
+            range.to = format!("{}#{at}", kind.letter());
         }
         let (mut found, mut cursor) = (0, None);
         loop {
-            // One more for the row that `after` names, one more to know whether there is a next page.
+            // One more for the row that `before` names, one more to know whether there is a next page.
             let (effects, next) = page(tables, entity, &range, limit + 2, cursor).await?;
             let placed = effects.into_iter().map(|effect| (place(&effect), effect));
-            let later = placed.filter(|(place, _)| after.is_none_or(|after| place.as_str() > after));
-            let before = merged.len();
-            merged.extend(later);
-            found += merged.len() - before;
+            let known = merged.len();
+            merged.extend(placed.filter(|(place, _)| before.is_none_or(|before| place.as_str() < before)));
+            found += merged.len() - known;
             cursor = next;
             if cursor.is_none() || found > limit {
                 break;
             }
         }
     }
-    merged.sort_by(|left, right| left.0.cmp(&right.0));
+    merged.sort_by(|left, right| right.0.cmp(&left.0));
     let more = merged.len() > limit;
     merged.truncate(limit);
     let next = merged.last().filter(|_| more).map(|(place, _)| place.clone());

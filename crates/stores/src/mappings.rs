@@ -7,7 +7,7 @@
 //!
 //! A document is a draft, active or retired; of one owner and event type at most one is active. Its
 //! text never changes once it was active. One text may map several event types: it has a row for each, and
-//! they are put, and activated, in one transaction. Effective for (vendor, event type) is the vendor's own
+//! they are put, activated and retired in one transaction. Effective for (vendor, event type) is the vendor's own
 //! active document, else that of the vendor's platform, else that of the platform `dvss` (dvss's own
 //! canonical shapes).
 //!
@@ -106,9 +106,12 @@ pub async fn put_all(
     documents: &[Document],
 ) -> Result<Vec<Row>, Error> {
     documents.iter().try_for_each(check)?;
-    // What can be put can be activated: with the counter, and rows as large that are retired.
+    // So that it can be activated: with the counter, and rows as large that are retired. Whether those that it
+    // will take the place of are larger is not known yet.
     let bytes: usize = documents.iter().map(|document| document.text.len()).sum();
-    fits(1 + 2 * documents.len(), 2 * bytes)?;
+    fits(1 + 2 * documents.len(), 2 * bytes).map_err(|much| {
+        Error::Invalid(format!("too many event types for one document: {much}; write several documents"))
+    })?;
     for _ in 0..ATTEMPTS {
         let (mut rows, mut changes, mut writes) = (Vec::new(), Vec::new(), Vec::new());
         for document in documents {
@@ -169,7 +172,7 @@ pub async fn activate_all(
         if written.is_empty() {
             return Ok(rows);
         }
-        fits(1 + written.len(), written.iter().map(|(row, _)| row.text.len()).sum())?;
+        changeable(&written)?;
         let writes = written.into_iter().map(|(row, condition)| write(&row, condition));
         let writes = std::iter::once(step(number)).chain(writes).collect();
         if commit(tables, now, &deed(actor, "mapping.activate", &changes), writes).await? {
@@ -179,24 +182,31 @@ pub async fn activate_all(
     Err(Error::Busy)
 }
 
-/// Retires the active document of an owner and event type: what stands behind it becomes effective.
-/// Returns the retired one; `None` where nothing was active.
-pub async fn retire(
+/// Retires those of the documents that are active, all or none of them, under one activation: what stands
+/// behind them becomes effective. Returns the documents as they are now.
+pub async fn retire_all(
     tables: &dyn Tables,
     now: Timestamp,
     actor: &str,
-    owner: &Owner,
-    event_type: &EventType,
-) -> Result<Option<Row>, Error> {
+    ids: &[Id],
+) -> Result<Vec<Row>, Error> {
     for _ in 0..ATTEMPTS {
         let number = counter(tables).await? + 1;
-        let versions = versions(tables, owner, event_type).await?;
-        let Some(before) = active_of(&versions) else { return Ok(None) };
-        let after = retired(before, number, now);
-        let writes = vec![step(number), write(&after, unchanged(before))];
-        let deed = deed(actor, "mapping.retire", &[(Some(before.clone()), after.clone())]);
-        if commit(tables, now, &deed, writes).await? {
-            return Ok(Some(after));
+        let (mut rows, mut changes, mut writes) = (Vec::new(), Vec::new(), vec![step(number)]);
+        for id in ids {
+            let before = show(tables, id).await?.ok_or_else(|| Error::NotFound(id.clone()))?;
+            if before.status != Status::Active {
+                rows.push(before);
+                continue;
+            }
+            let after = retired(&before, number, now);
+            writes.push(write(&after, unchanged(&before)));
+            rows.push(after.clone());
+            changes.push((Some(before), after));
+        }
+        if changes.is_empty() || commit(tables, now, &deed(actor, "mapping.retire", &changes), writes).await?
+        {
+            return Ok(rows);
         }
     }
     Err(Error::Busy)
@@ -266,7 +276,7 @@ async fn seed_text(tables: &dyn Tables, now: Timestamp, texts: &[Document]) -> R
         if written.is_empty() {
             return Ok(activated);
         }
-        fits(1 + written.len(), written.iter().map(|(row, _)| row.text.len()).sum())?;
+        changeable(&written)?;
         let stepped = (!activated.is_empty()).then(|| step(number));
         let writes = written.into_iter().map(|(row, condition)| write(&row, condition));
         let writes = stepped.into_iter().chain(writes).collect();
@@ -463,16 +473,24 @@ fn check(document: &Document) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether so many rows, with so many bytes of text, can change in one transaction.
-fn fits(rows: usize, bytes: usize) -> Result<(), Error> {
+/// Whether so many rows, with so many bytes of text, can change in one transaction; else how many can.
+fn fits(rows: usize, bytes: usize) -> Result<(), String> {
     if rows <= audit::MAX_WRITES && bytes <= MAX_TEXTS {
         return Ok(());
     }
-    Err(Error::Invalid(format!(
-        "too many event types for one document: {rows} rows with {bytes} bytes would change at once, at most \
-         {} with {MAX_TEXTS} can; write several documents",
-        audit::MAX_WRITES
-    )))
+    let most = audit::MAX_WRITES;
+    Err(format!("{rows} rows with {bytes} bytes would change at once, at most {most} with {MAX_TEXTS} can"))
+}
+
+/// Whether these rows can change with the counter. Each of a document's event types may take the place of
+/// another large document, and a row counts whole however little of it changes.
+fn changeable(written: &[(Row, Condition)]) -> Result<(), Error> {
+    let bytes = written.iter().map(|(row, _)| row.text.len()).sum();
+    fits(1 + written.len(), bytes).map_err(|much| {
+        Error::Invalid(format!(
+            "what it takes the place of is too large: {much}; retire that first (`dvss mappings retire OWNER TYPE`)"
+        ))
+    })
 }
 
 fn counter_key() -> Key {

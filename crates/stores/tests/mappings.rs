@@ -86,9 +86,8 @@ async fn the_vendors_own_before_its_platforms_before_dvss() {
     assert_eq!(effective(tables).await, some("acme/stock/1", 5));
     put_active(tables, "acme/stock#2/1").await; // 6: another event type
     assert_eq!(effective(tables).await, some("acme/stock/1", 5));
-    let owner = Owner::Vendor(acme());
-    let retired = mappings::retire(tables, now(), "op", &owner, &event_type("stock")).await;
-    assert_eq!(retired.expect("retired").map(|row| row.activation), Some(7));
+    let retired = mappings::retire_all(tables, now(), "op", &[id("acme/stock/1")]).await.expect("retired");
+    assert_eq!((retired[0].status, retired[0].activation), (Status::Retired, 7));
     assert_eq!(effective(tables).await, some("platform:shop/stock/1", 7), "the fall back is the newer state");
     set_platform(tables, Some("other")).await; // 8
     assert_eq!(effective(tables).await, some("platform:other/stock/1", 8));
@@ -248,6 +247,52 @@ async fn whoever_dies_leaves_all_event_types_of_a_document_on_one_version() {
         // Before the transaction, in it, and after it: it died there, and the last one lived.
         assert!(ends[0] > 2 && ends[1] > 1, "{shipped}: {ends:?}");
     }
+}
+
+#[tokio::test]
+async fn a_document_is_retired_as_a_whole() {
+    let tables = tables();
+    let tables = &*tables;
+    put_both(tables, 1, false).await.expect("put");
+    // Another document has taken one of its event types.
+    let ids = both(1).map(|document| document.id);
+    let retire = async || mappings::retire_all(tables, now(), "op", &ids).await.expect("retired");
+    put_active(tables, "platform:dvss/stock/7").await; // activation 2
+    let rows = retire().await;
+    let found: Vec<_> = rows.iter().map(|row| (row.status, row.activation)).collect();
+    assert_eq!(found, [(Status::Retired, 2), (Status::Retired, 3)]);
+    assert_eq!(effective_both(tables).await, [(7, 2), (0, 0)], "what is another's stays");
+    assert_eq!(retire().await, rows, "again");
+    assert_eq!(mappings::counter(tables).await, Ok(3));
+    mappings::activate_all(tables, now(), "op", &ids).await.expect("activated");
+    assert_eq!(effective_both(tables).await, [(1, 4), (1, 4)]);
+    assert!(retire().await.iter().all(|row| (row.status, row.activation) == (Status::Retired, 5)));
+    let missing = mappings::retire_all(tables, now(), "op", &[id("acme/stock/9")]).await;
+    assert!(matches!(missing, Err(Error::NotFound(_))));
+}
+
+#[tokio::test]
+async fn what_takes_the_place_of_too_much_says_what_to_retire() {
+    let tables = tables();
+    let tables = &*tables;
+    let ids = |version: u32| (0..20).map(|at| id(&format!("acme/t{at}/{version}"))).collect::<Vec<_>>();
+    let huge = "x".repeat(mappings::MAX_TEXT);
+    for id in ids(1) {
+        // A document each.
+        mappings::put(tables, now(), "op", &Document { id: id.clone(), text: huge.clone() })
+            .await
+            .expect("put");
+        mappings::activate(tables, now(), "op", &id).await.expect("activated");
+    }
+    let one: Vec<_> = ids(2).into_iter().map(|id| Document { id, text: "small".to_owned() }).collect();
+    mappings::put_all(tables, now(), "op", &one).await.expect("put");
+    let error = mappings::activate_all(tables, now(), "op", &ids(2)).await.expect_err("too much at once");
+    assert!(error.code() == Code::MappingInvalid && error.to_string().contains("mappings retire"), "{error}");
+    for id in ids(1) {
+        mappings::retire_all(tables, now(), "op", &[id]).await.expect("retired");
+    }
+    let rows = mappings::activate_all(tables, now(), "op", &ids(2)).await.expect("activated");
+    assert!(rows.iter().all(|row| row.status == Status::Active));
 }
 
 #[tokio::test]

@@ -186,6 +186,29 @@ async fn a_crash_between_row_and_record_is_mended_by_releasing_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn resume_takes_up_what_was_released_and_never_produced() {
+    let world = World::new();
+    let acme = VendorId::parse("acme").expect("a vendor");
+    let record = world.event("acme", 1, "{}").await;
+    world.store(100).park(STAGE, &record, &poison(Code::MappingMissing)).await.expect("parked");
+    let policy = Arc::new(FailNext::default());
+    let faulty = faults::around(&world.ports, "operator", Arc::clone(&policy) as _);
+    *policy.0.lock() = Some(("append", Moment::Before));
+    let resumed = resume(&faulty, &acme).await.expect("resumed");
+    assert_eq!((resumed.released, resumed.failed), (0, 1), "the fault happened");
+    let row = show(&world.ports, STAGE, &id(1).to_string()).await.expect("a row");
+    assert_eq!((row.status, row.produced), (Status::Released, None));
+    assert_eq!(world.count(topics::ACCEPTED).await, 1);
+
+    let resumed = resume(&world.ports, &acme).await.expect("resumed");
+    assert_eq!((resumed.released, resumed.failed), (1, 0));
+    assert!(resumed.rows[0].status == Status::Released && world.count(topics::ACCEPTED).await == 2);
+    let resumed = resume(&world.ports, &acme).await.expect("resumed");
+    assert_eq!((resumed.released, world.count(topics::ACCEPTED).await), (0, 2), "once is enough");
+    assert_eq!(depth(&*world.ports.tables, STAGE).await, Ok(0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn discarded_stays_discarded() {
     let world = World::new();
     let store = world.store(100);

@@ -317,7 +317,7 @@ proptest! {
             let recomputed = stage.recompute(entity).await.expect("recomputed");
             assert_eq!((recomputed.state, recomputed.changed), (known.state, false));
 
-            // The history holds every place once, in fold order, however it is paged.
+            // The history holds every place once, the latest first, however it is paged.
             let mut keys: Vec<_> = facts.iter().map(|fact| (fact.fold_key(), place(fact).0)).collect();
             keys.sort();
             keys.dedup();
@@ -330,6 +330,7 @@ proptest! {
                     break;
                 }
             }
+            history.reverse();
             assert_eq!(history, keys);
         });
     }

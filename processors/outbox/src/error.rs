@@ -20,6 +20,12 @@ pub enum Error {
     /// The partition counts of the outbox's topics do not agree.
     #[error("dvss.receipts has no partition {0}; it must have as many as dvss.outbox")]
     Partitions(u32),
+    /// The copier's task has ended, which it never does by itself.
+    #[error(
+        "copying receipts into their rows has ended by a defect (the log says where); nothing is lost, \
+         and a restart copies what is missing"
+    )]
+    Copier,
     /// Not now.
     #[error("{0}")]
     Later(String),
@@ -32,6 +38,7 @@ impl From<Error> for Failure {
             Error::Log(error) => failure::of_log(&error),
             Error::Broken(message) => Self::Fatal { code: Code::RecordInvalid, message },
             Error::Partitions(_) => Self::Fatal { code: Code::TopicMissing, message: error.to_string() },
+            Error::Copier => Self::Fatal { code: Code::Internal, message: error.to_string() },
             Error::Later(message) => Self::Transient(message),
         }
     }

@@ -14,7 +14,7 @@ use stores::outbox::{self, RowRef, Subject};
 use stores::receipts::{self, Receipt};
 use telemetry::{field, metric};
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 use crate::Options;
 use crate::copier::Copier;
@@ -23,10 +23,10 @@ use crate::error::Error;
 use crate::recall::recall;
 
 /// The outbox. Its receipts are copied by a task of its own, from its first assignment until it is
-/// dropped.
+/// dropped. Should that task end, a defect, the outbox stops: nobody else would copy, nor say so.
 pub struct Outbox {
     shared: Arc<Copier>,
-    copying: OnceLock<AbortHandle>,
+    copying: OnceLock<JoinHandle<()>>,
 }
 
 /// A decoded reference, and where it was.
@@ -64,7 +64,15 @@ impl Outbox {
         self.shared.memory.lock().len()
     }
 
+    fn copies(&self) -> Result<(), Error> {
+        match self.copying.get() {
+            Some(copying) if copying.is_finished() => Err(Error::Copier),
+            _ => Ok(()),
+        }
+    }
+
     async fn publish(&self, Input { row, at }: &Input) -> Result<Vec<Output>, Error> {
+        self.copies()?;
         let broken = |problem: &str| Error::Broken(format!("{at} refers to {row:?}, {problem}"));
         // Memory before the row: a receipt leaves memory only once its coordinates are in the row, so
         // what is found in neither was published by nobody.
@@ -125,7 +133,7 @@ impl Processor for Outbox {
         let indexes: Vec<u32> = partitions.iter().map(|partition| partition.index).collect();
         let recalled = recall(&*self.shared.log, &self.shared.options, &indexes).await?;
         *self.shared.memory.lock() = Memory::of(recalled);
-        self.copying.get_or_init(|| tokio::spawn(Arc::clone(&self.shared).run()).abort_handle());
+        self.copying.get_or_init(|| tokio::spawn(Arc::clone(&self.shared).run()));
         self.shared.wake.notify_one();
         Ok(())
     }
@@ -150,7 +158,7 @@ impl Processor for Outbox {
             }
         }
         self.shared.wake.notify_one();
-        Ok(())
+        Ok(self.copies()?)
     }
 }
 

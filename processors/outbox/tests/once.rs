@@ -5,8 +5,9 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use contract::{Code, topics};
-use faults::Verdict;
+use faults::{Call, Moment, Policy, Verdict};
 use outbox::{Options, Outbox};
 use ports::log::{Error, Partition, Record};
 use ports::tables::{Attr, Condition, Edit, Write};
@@ -284,6 +285,39 @@ async fn poison_halts_and_is_named() {
     assert_eq!(fatal.code, Code::RecordInvalid);
     assert!(fatal.message.contains(&format!("{}/{}", at.partition, at.offset)), "{}", fatal.message);
     assert_eq!(world.committed(Outbox::NAME, topics::OUTBOX).await, [0; 4]);
+}
+
+/// A defect of the copier: it ends with its first copy.
+struct Defect;
+
+#[async_trait]
+impl Policy for Defect {
+    async fn at(&self, call: Call, _: Moment) -> Verdict {
+        assert!((call.port, call.method) != ("tables", "write"), "a defect");
+        Verdict::Go
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outbox_whose_copier_ended_stops_and_the_next_copies() {
+    let world = World::new();
+    let faulty = faults::around(&world.ports, "outbox", Arc::new(Defect));
+    let running = world.start_with("m0", &faulty, Options::default());
+    world.emit("a", 1).await;
+    world.until_lag_is_0().await;
+    sleep(Duration::from_secs(5)).await;
+    world.emit("b", 1).await;
+    let fatal = running.fatal().await;
+    assert_eq!(fatal.code, Code::Internal);
+    assert!(fatal.message.contains("copying receipts"), "{}", fatal.message);
+    assert_eq!(world.public().await, [("a@1".to_owned(), 1)].into());
+
+    let running = world.start("m1");
+    for name in ["a", "b"] {
+        world.until_copied(name, 1).await;
+    }
+    assert_eq!(world.public().await, [("a@1".to_owned(), 1), ("b@1".to_owned(), 1)].into());
+    running.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -108,20 +108,16 @@ pub fn mappings(answer: &Value) -> String {
     if let Some(text) = answer["document"].as_str() {
         return text.to_owned();
     }
-    if let Some(mappings) = answer.get("mappings") {
-        return columns(
-            mappings,
-            &[
-                ("OWNER", "/owner"),
-                ("EVENT TYPE", "/eventType"),
-                ("VERSION", "/version"),
-                ("STATUS", "/status"),
-                ("ACTIVATION", "/activation"),
-            ],
-        );
-    }
-    let (owner, event_type) = (cell(&answer["owner"]), cell(&answer["eventType"]));
-    format!("{owner} {event_type} version {}: {}\n", cell(&answer["version"]), cell(&answer["status"]))
+    columns(
+        &answer["mappings"],
+        &[
+            ("OWNER", "/owner"),
+            ("EVENT TYPE", "/eventType"),
+            ("VERSION", "/version"),
+            ("STATUS", "/status"),
+            ("ACTIVATION", "/activation"),
+        ],
+    )
 }
 
 /// What the golden cases gave.
@@ -288,6 +284,10 @@ pub fn history(answer: &Value) -> String {
             ("DATA", "/data"),
         ],
     );
+    if answer["complete"] == false {
+        let count = answer["facts"].as_array().map_or(0, Vec::len);
+        text += &format!("the latest {count} facts; the oldest are left out\n");
+    }
     text + "\nstate\n" + &fields(&answer["state"])
 }
 
@@ -368,6 +368,14 @@ mod tests {
             .map(|line| line.split_whitespace().skip(1).collect::<Vec<_>>().join(" "))
             .collect();
         assert_eq!(lines, ["0 0 1 3 open x", "1 0 1 open x", "0 0 3 open y"]);
+    }
+
+    #[test]
+    fn a_history_says_what_it_leaves_out() {
+        let mut answer = json!({ "entity": "acme|w|A||", "facts": [{}, {}], "complete": true, "state": {} });
+        assert!(!history(&answer).contains("left out"));
+        answer["complete"] = json!(false);
+        assert!(history(&answer).contains("the latest 2 facts; the oldest are left out"));
     }
 
     #[test]

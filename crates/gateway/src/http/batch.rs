@@ -62,13 +62,23 @@ impl Batch {
         let mut results = HashMap::with_capacity(count);
         let mut chains: Vec<Vec<(usize, Checked)>> = Vec::new();
         let mut chain_of: HashMap<ExternalEventId, usize> = HashMap::new();
+        let mut spent = false;
         for (index, item) in items.into_iter().enumerate() {
             if index % YIELD_EVERY == YIELD_EVERY - 1 {
                 tokio::task::yield_now().await;
             }
+            if spent {
+                refused(&self.vendor, Code::RateLimited);
+                results.insert(index, Err(too_fast()));
+                continue;
+            }
             match self.check(item) {
                 Err(refusal) => {
                     results.insert(index, Err(refusal));
+                    match self.purse.pay().await {
+                        Some(fare) => fare.refund(),
+                        None => spent = true,
+                    }
                 }
                 Ok(checked) => {
                     let id = checked.draft.external_event_id.clone();

@@ -6,8 +6,10 @@ use contract::VendorId;
 use contract::event::Event;
 use gateway::Options;
 use ports::log::Coordinates;
+use serde_json::Value;
 use stores::ingest;
 use stores::vendors::{self, Settings};
+use tokio::time::Instant;
 
 use crate::support::{Running, envelope, key, rate};
 
@@ -190,4 +192,49 @@ async fn a_batch_beyond_the_rate_gets_through_by_repeating_it() {
         let attempts = until_taken(&gateway, &key, &items, dedup).await;
         assert!(attempts >= 1, "the batch was larger than the burst");
     }
+}
+
+/// What brings nothing new is free within a bound: ten times the rate. Beyond it a repeat that the index does
+/// not know, which is produced again, costs what a new event costs; one that the index knows is free.
+#[tokio::test]
+async fn repeats_ahead_of_the_index_are_bounded() {
+    const REPEATS: usize = 1_000;
+    let gateway = Running::start().await;
+    let send = async |key: &str, item: String, times: usize| {
+        let request = gateway.request("/v1/events:batch", key).header("content-type", "application/json");
+        let answer = gateway.send(request.body(format!("[{}]", vec![item; times].join(",")))).await;
+        let results = answer.json["results"].as_array().expect("results").clone();
+        let of = |word: &str| {
+            let is = |result: &&Value| result["status"] == word || result["problem"]["code"] == word;
+            results.iter().filter(is).count()
+        };
+        (of("DUPLICATE"), of("envelope-field-missing"), of("rate-limited"))
+    };
+    let vendor = async |name: &str| {
+        let settings = Settings { rate: Some(rate(1, 10)), ..Settings::default() };
+        gateway.vendor(name, settings).await
+    };
+    // 100 refunds, 9 events after the request's own, and what time brings: an event and ten refunds a second.
+    let most = |began: Instant| 112 + 11 * (usize::try_from(began.elapsed().as_secs()).expect("few") + 1);
+
+    let (known, began) = (vendor("known").await, Instant::now());
+    send(&known, envelope("e", "{}"), 1).await;
+    claim_all(&gateway).await;
+    let produced = gateway.records().await.len();
+    assert_eq!(send(&known, envelope("e", "{}"), REPEATS).await, (REPEATS, 0, 0), "{:?}", began.elapsed());
+    assert_eq!(gateway.records().await.len(), produced);
+
+    let (unknown, began) = (vendor("unknown").await, Instant::now());
+    send(&unknown, envelope("e", "{}"), 1).await;
+    let (repeats, _, refused) = send(&unknown, envelope("e", "{}"), REPEATS).await;
+    let most_now = most(began);
+    assert!((100..=most_now).contains(&repeats), "{repeats}, at most {most_now}");
+    assert_eq!(repeats + refused, REPEATS);
+    assert_eq!(gateway.records().await.len(), produced + 1 + repeats);
+
+    let (broken, began) = (vendor("broken").await, Instant::now());
+    let (_, read, refused) = send(&broken, "{}".to_owned(), REPEATS).await;
+    let most_now = most(began);
+    assert!((100..=most_now).contains(&read), "{read}, at most {most_now}");
+    assert_eq!(read + refused, REPEATS, "the others were not read");
 }

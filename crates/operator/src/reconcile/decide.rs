@@ -76,17 +76,15 @@ pub fn classify(record: &Accepted, evidence: &Evidence) -> Class {
             (false, false) => lost_or_moving,
         };
     };
-    if claimed.fingerprint != record.fingerprint {
-        return if evidence.newcomer { Class::Conflict } else { lost_or_moving };
-    }
-    if claimed.ingest_id != record.ingest_id {
-        return if evidence.newcomer { Class::Duplicate(claimed.ingest_id) } else { lost_or_moving };
-    }
-    match evidence {
-        Evidence { published: true, .. } => Class::Published,
-        Evidence { quarantined: true, .. } => Class::Quarantined,
-        _ => lost_or_moving,
-    }
+    let settled = if claimed.fingerprint != record.fingerprint {
+        evidence.newcomer.then_some(Class::Conflict)
+    } else if claimed.ingest_id != record.ingest_id {
+        evidence.newcomer.then_some(Class::Duplicate(claimed.ingest_id))
+    } else {
+        evidence.published.then_some(Class::Published)
+    };
+    // Dedup may have parked a newcomer too: untried, where its vendor is over budget.
+    settled.unwrap_or(if evidence.quarantined { Class::Quarantined } else { lost_or_moving })
 }
 
 /// Which of the events with one ingest id: `None` for the one that has the id, the fingerprint for a
@@ -305,9 +303,13 @@ mod tests {
             (false, seen(Some(own), false, false, false, true), Class::InFlight),
             (false, seen(Some(own), false, false, false, false), Class::Missing),
             (false, seen(Some(earlier), true, true, false, false), Class::Duplicate(id("e0"))),
+            (false, seen(Some(earlier), true, false, true, false), Class::Duplicate(id("e0"))),
+            (false, seen(Some(earlier), false, true, true, true), Class::Quarantined),
             (false, seen(Some(earlier), false, true, false, true), Class::InFlight),
             (false, seen(Some(earlier), false, true, false, false), Class::Missing),
             (false, seen(Some(other), true, true, false, false), Class::Conflict),
+            (false, seen(Some(other), true, true, true, false), Class::Conflict),
+            (false, seen(Some(other), false, true, true, true), Class::Quarantined),
             (false, seen(Some(other), false, true, false, false), Class::Missing),
             (true, seen(Some(own), true, true, false, false), Class::Conflict),
             (true, seen(Some(own), false, true, false, true), Class::InFlight),

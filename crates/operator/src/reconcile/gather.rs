@@ -1,7 +1,9 @@
 //! Collects the evidence, in the order that `decide` relies on.
 //!
-//! What is held in memory is bounded, but for one mark an accepted record ([`Marks`]) and, before those, one a
-//! record of one public topic: records are read in pages and, where they are needed again, again.
+//! What is held in memory: one mark an accepted record ([`Marks`]) and, before those, one a record of one public
+//! topic. Beside them an id of what is on its way or set aside: an event that waits between two stages, a receipt
+//! that is not copied, an open or discarded row, a repeat, what looks lost, an object that looks like an orphan.
+//! Records themselves are read in pages and, where they are needed again, again.
 
 use std::collections::{HashMap, HashSet};
 
@@ -61,7 +63,8 @@ pub async fn report(operator: &Operator) -> Result<Found, Problem> {
             }
         }
     }
-    // What looks lost is looked at once more, on a picture taken now.
+    // What looks lost is looked at once more, on a picture taken now; the first one is let go before.
+    drop(snapshot);
     let mut missing = Vec::new();
     if !suspects.is_empty() {
         let snapshot = Snapshot::take(operator).await?;

@@ -1,6 +1,7 @@
 //! Books and repairs, on stores in memory.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use axum::extract::{Path, State};
@@ -9,15 +10,18 @@ use contract::canonical::RawRef;
 use contract::event::{Draft, Event, Mode};
 use contract::{EventType, ExternalEventId, Fingerprint, IngestId, Timestamp, VendorId, keys, topics};
 use embedded::{Embedded, Options, Parts, TokioClock};
+use faults::{Call, Moment, Policy, Verdict};
 use ports::blobs::{Condition, Metadata};
 use ports::log::{Coordinates, Partition, RawRecord};
 use ports::tables::{Attr, Key, Write};
 use stores::normalized::{self, Head, Object};
 use stores::tables::QUARANTINE;
 use stores::{ingest, records};
+use tokio::sync::Semaphore;
 
 use super::super::decide::Report;
 use super::super::{books, put_right};
+use crate::problem::Problem;
 use crate::server::{Host, Operator, StageHealth};
 
 struct Nobody;
@@ -30,8 +34,8 @@ impl Host for Nobody {
     fn metrics(&self) -> String {
         String::new()
     }
-    async fn recompute(&self, _entity: &str) -> Result<(), String> {
-        Err("nobody is here".to_owned())
+    async fn recompute(&self, _entity: &str) -> Result<(), Problem> {
+        Err(Problem::not_found("stage here"))
     }
 }
 
@@ -213,6 +217,30 @@ async fn a_parked_newcomer_does_not_stand_for_its_winner() {
 }
 
 #[tokio::test]
+async fn a_newcomer_that_dedup_parked_untried_is_no_alarm() {
+    let winner = event("e1", "a", None);
+    for payload in ["a", "b"] {
+        // The gateway does not flag what has another date: whether it repeats or conflicts is dedup's to find.
+        let mut redated = event("e1", payload, None);
+        let draft = &mut redated.draft;
+        draft.occurred_at = Timestamp::parse("2026-11-16T11:00:00Z").expect("time");
+        draft.ingest_id = IngestId::derive(&draft.vendor_id, &draft.external_event_id, draft.occurred_at);
+        let id = redated.draft.ingest_id;
+        for parked in [true, false] {
+            let world = World::new();
+            world.claim(&winner).await;
+            world.accept(&redated).await;
+            if parked {
+                world.park(&id.to_string(), id).await;
+            }
+            let account = world.books().await.vendors.remove(0);
+            let counts = (account.quarantined, account.missing);
+            assert_eq!(counts, if parked { (1, vec![]) } else { (0, vec![id]) }, "{payload}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_object_is_named_and_the_books_are_drawn_up() {
     for rotten in [true, false] {
         let world = World::new();
@@ -249,6 +277,45 @@ async fn a_damaged_object_is_named_and_the_books_are_drawn_up() {
             format!("{problem:?}").contains(&keys[0]) && format!("{problem:?}").contains("ObjectCorrupt")
         );
     }
+}
+
+/// Counts the calls, and lets none on until it is open.
+struct Gate {
+    calls: AtomicUsize,
+    open: Semaphore,
+}
+
+#[async_trait]
+impl Policy for Gate {
+    async fn at(&self, _: Call, moment: Moment) -> Verdict {
+        if moment == Moment::Before {
+            self.calls.fetch_add(1, Ordering::SeqCst);
+            drop(self.open.acquire().await.expect("a gate"));
+        }
+        Verdict::Go
+    }
+}
+
+#[tokio::test]
+async fn books_are_drawn_up_one_at_a_time() {
+    let world = World::new();
+    world.accept(&event("e1", "a", None)).await;
+    let gate = Arc::new(Gate { calls: AtomicUsize::new(0), open: Semaphore::new(0) });
+    let ports = faults::around(&world.store.ports(), "operator", Arc::clone(&gate) as _);
+    let operator = Operator::new(ports, Arc::new(Nobody));
+    let draw_up = || {
+        let operator = operator.clone();
+        tokio::spawn(async move { books(&operator).await.expect("books") })
+    };
+    let (first, second) = (draw_up(), draw_up());
+    // One thread: by then both have come as far as they can.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(gate.calls.load(Ordering::SeqCst), 1, "the second one waits for the first");
+    gate.open.add_permits(1);
+    let (first, second) = (first.await.expect("drawn up"), second.await.expect("drawn up"));
+    assert!(first == second && first.vendors[0].accepted == 1, "{first:?}");
 }
 
 #[tokio::test]

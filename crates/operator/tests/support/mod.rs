@@ -15,9 +15,10 @@ use contract::{
     Code, EventType, ExternalEventId, Fingerprint, IngestId, Timestamp, VendorId, headers, keys, topics,
 };
 use embedded::{Embedded, Options, Parts, TokioClock};
+use operator::problem::Problem;
 use operator::{Host, Operator, StageHealth};
 use ports::log::{Coordinates, Offset, Partition, RawRecord, Record};
-use runtime::{Poison, Quarantine as _};
+use runtime::{Failure, Poison, Quarantine as _};
 use serde_json::{Value, json};
 use stores::quarantine::QuarantineStore;
 use stores::receipts::COPIED_GROUP;
@@ -44,8 +45,15 @@ impl Host for OneStage {
     fn metrics(&self) -> String {
         String::new()
     }
-    async fn recompute(&self, _entity: &str) -> Result<(), String> {
-        Err("nobody is here".to_owned())
+    async fn recompute(&self, _entity: &str) -> Result<(), Problem> {
+        let poison = Poison {
+            code: Code::FoldOverflow,
+            message: "too many digits".to_owned(),
+            pointer: None,
+            vendor_id: None,
+            ingest_id: None,
+        };
+        Err(Failure::Poison(poison).into())
     }
 }
 

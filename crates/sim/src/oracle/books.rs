@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use gateway::Outcome;
+use operator::problem::Problem;
 use operator::reconcile::{self, decide::Report};
 use operator::{Host, Operator, StageHealth};
 
@@ -26,8 +27,8 @@ impl Host for Nobody {
         String::new()
     }
 
-    async fn recompute(&self, _entity: &str) -> Result<(), String> {
-        Err("nobody is here".to_owned())
+    async fn recompute(&self, _entity: &str) -> Result<(), Problem> {
+        Err(Problem::not_found("stage here"))
     }
 }
 

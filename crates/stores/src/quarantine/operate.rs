@@ -99,7 +99,7 @@ pub async fn show(ports: &Ports, stage: &str, identity: &str) -> Result<Parked, 
 /// Puts a record back to where it came from; it is tried again, and reopens its row if it fails again.
 ///
 /// The row is released first and then the record produced, so that it cannot fail again before its row
-/// knows. A crash between the two is mended by releasing once more; releasing what was produced changes
+/// knows. A crash between the two is mended by releasing once more, or by [`resume`]; releasing what was produced changes
 /// nothing. The row is released in one transaction with its entry in the audit. Returns the row, and
 /// where the record is now.
 pub async fn release(ports: &Ports, stage: &str, identity: &str) -> Result<(Parked, Coordinates), Refused> {
@@ -170,12 +170,12 @@ pub struct Resumed {
     pub failures: Vec<(String, String, Refused)>,
 }
 
-/// Open rows, to be released in the order of their records: by stage, which reads one topic, then by
+/// Rows to be released, in the order of their records: by stage, which reads one topic, then by
 /// where the record was last. All that is kept of a row, for a vendor may have very many.
 type Waiting = BTreeMap<String, Vec<(Option<(u32, Offset)>, String)>>;
 
-/// Releases everything of a vendor that is open, in the order of the records, and then what was parked
-/// untried meanwhile. A row that cannot be released holds up none behind it.
+/// Releases everything of a vendor that is open, and what somebody released without getting as far as the
+/// record, in the order of the records, and then what was parked untried meanwhile. A row that cannot be released holds up none behind it.
 ///
 /// With the first rows the vendor is within its budget again, and new records of it are tried while
 /// older ones are still taken up: facts fold to the same state in any order.
@@ -191,8 +191,8 @@ pub async fn resume(ports: &Ports, vendor: &VendorId) -> Result<Resumed, Error> 
             (look == 0 || row.code == Code::OverBudget.as_str())
                 && !failed.contains(&(row.stage.clone(), row.identity.clone()))
         };
-        let open = match open_of(ports, vendor, wanted).await {
-            Ok(open) => open,
+        let waiting = match waiting_of(ports, vendor, wanted).await {
+            Ok(waiting) => waiting,
             Err(error) if look == 0 => return Err(error),
             // What was released is told all the same; the rest waits for the next resume.
             Err(error) => {
@@ -200,10 +200,10 @@ pub async fn resume(ports: &Ports, vendor: &VendorId) -> Result<Resumed, Error> 
                 break;
             }
         };
-        if open.is_empty() {
+        if waiting.is_empty() {
             break;
         }
-        for (stage, mut rows) in open {
+        for (stage, mut rows) in waiting {
             rows.sort_unstable();
             for (_, identity) in rows {
                 match release(ports, &stage, &identity).await {
@@ -227,23 +227,32 @@ pub async fn resume(ports: &Ports, vendor: &VendorId) -> Result<Resumed, Error> 
     Ok(resumed)
 }
 
-async fn open_of(
+async fn waiting_of(
     ports: &Ports,
     vendor: &VendorId,
     wanted: impl Fn(&Parked) -> bool,
 ) -> Result<Waiting, Error> {
-    let (mut open, mut after) = (Waiting::new(), None);
+    let (mut waiting, mut after) = (Waiting::new(), None);
     loop {
         let (page, next) = list(ports, None, after).await?;
-        let of_vendor = |row: &Parked| row.status == Status::Open && row.vendor_id.as_ref() == Some(vendor);
-        for row in page.into_iter().filter(of_vendor).filter(&wanted) {
+        let of_vendor = |row: &Parked| row.vendor_id.as_ref() == Some(vendor);
+        for row in page.into_iter().filter(of_vendor).filter(waits).filter(&wanted) {
             let at = place(&row.at).map(|at| (at.partition.index, at.offset));
-            open.entry(row.stage).or_default().push((at, row.identity));
+            waiting.entry(row.stage).or_default().push((at, row.identity));
         }
         after = next;
         if after.is_none() {
-            return Ok(open);
+            return Ok(waiting);
         }
+    }
+}
+
+/// Whether a release has something to do: the row is open, or was released and its record never produced.
+fn waits(row: &Parked) -> bool {
+    match row.status {
+        Status::Open => true,
+        Status::Released => row.produced.is_none(),
+        Status::Discarded => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whose record it is, and which, as far as it says so itself: pure.
 
 use contract::canonical::RawRef;
-use contract::{IngestId, VendorId, headers, topics};
+use contract::{IngestId, VendorId, entity, headers, topics};
 use ports::log::RawRecord;
 use runtime::Poison;
 use serde::Deserialize;
@@ -69,7 +69,7 @@ impl Subject {
     }
 }
 
-/// Whose record it is: an event's header says it, or a fact's entity key, which starts with it.
+/// Whose record it is: an event's header says it, or a fact's entity key.
 pub fn vendor_of(record: &RawRecord) -> Option<VendorId> {
     if let Some(vendor) = record.header(headers::VENDOR_ID) {
         return VendorId::parse(vendor).ok();
@@ -77,8 +77,7 @@ pub fn vendor_of(record: &RawRecord) -> Option<VendorId> {
     if &*record.partition.topic != topics::NORMALIZED {
         return None;
     }
-    let entity = std::str::from_utf8(record.key.as_deref()?).ok()?;
-    VendorId::parse(entity.split('|').next()?).ok()
+    entity::vendor_of(std::str::from_utf8(record.key.as_deref()?).ok()?).ok()
 }
 
 /// How often the record was released.

@@ -54,7 +54,10 @@ impl World {
     pub async fn retire(&self, owner: &str, event_type: &str) {
         let owner = mappings::Owner::parse(owner).expect("owner");
         let event_type = EventType::parse(event_type).expect("type");
-        mappings::retire(&*self.tables, now(), "op", &owner, &event_type).await.expect("retired");
+        let rows = mappings::list(&*self.tables, Some(&owner)).await.expect("read");
+        let ids: Vec<_> =
+            rows.into_iter().map(|row| row.id).filter(|id| id.event_type == event_type).collect();
+        mappings::retire_all(&*self.tables, now(), "op", &ids).await.expect("retired");
     }
 
     pub fn stage(&self) -> Normalize {
