@@ -9,6 +9,30 @@ use crate::support::{NOON, Place, change, envelope, eventually, members, seconds
 
 const UPDATED: &str = PUBLIC[0];
 
+/// What a vendor wrote is shown to the last digit, whatever a double makes of it.
+#[tokio::test]
+async fn tail_shows_vendors_numbers_as_they_wrote_them() {
+    let place = Place::new();
+    let dvss = place.up().go().await;
+    let acme = dvss.vendor("acme").await;
+    let body = |id: &str, number: &str| {
+        format!(
+            r#"{{"externalEventId":"{id}","eventType":"InventoryUpdated","occurredAt":"{NOON}",
+                "payload": {{"sku":"A","warehouseId":"w1","quantityOnHand": {number}}}}}"#
+        )
+    };
+    for (id, number) in [("e1", "0.1234567890123456789012345678"), ("e2", "1e400")] {
+        dvss.post(&acme, "/v1/events", "application/json", body(id, number)).await.expect(202);
+    }
+    let ran = dvss.cli(&["tail", "dvss.raw", "--from-start", "--until-end", "--json"]).await;
+    assert_eq!((ran.code, ran.stdout.lines().count()), (0, 2), "{ran:?}");
+    for number in ["0.1234567890123456789012345678", "1e400"] {
+        assert!(ran.stdout.contains(&format!(r#""quantityOnHand":{number}}}"#)), "{}", ran.stdout);
+    }
+    dvss.settled().await;
+    dvss.stop().await;
+}
+
 #[tokio::test]
 async fn tail_decodes_and_is_exact() {
     let place = Place::new();

@@ -148,14 +148,7 @@ impl Start<'_> {
         let stderr = std::fs::File::create(&log).expect("a log file");
         let data = self.place.data();
         let mut command = dvss();
-        command.args([
-            "up",
-            "--json",
-            "--listen",
-            "127.0.0.1:0",
-            "--operator-listen",
-            "127.0.0.1:0",
-        ]);
+        command.args(["up", "--json", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]);
         match &self.place.servers {
             None => command.arg("--data").arg(&data),
             Some(config) => command.arg("--config").arg(config),

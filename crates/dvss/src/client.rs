@@ -1,6 +1,7 @@
 //! The operator API, as commands use it.
 
 use reqwest::{Method, Response, StatusCode};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Why a call failed.
@@ -71,6 +72,16 @@ impl Client {
 
     /// `GET`, JSON back.
     pub async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Error> {
+        self.get_as(path, query).await
+    }
+
+    /// `GET`, and what comes back read as `T`: a [`Value`] rounds numbers, and refuses those that no
+    /// double holds, so what vendors wrote is not read as one.
+    pub async fn get_as<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, Error> {
         let request = self.http.request(Method::GET, self.url(path)).query(query);
         self.json(request).await
     }
@@ -96,7 +107,7 @@ impl Client {
         format!("{}/api/v1{path}", self.server)
     }
 
-    async fn json(&self, request: reqwest::RequestBuilder) -> Result<Value, Error> {
+    async fn json<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Error> {
         let unreachable = |error: reqwest::Error| Error::Unreachable {
             server: self.server.clone(),
             reason: std::iter::successors(std::error::Error::source(&error), |error| error.source())
@@ -111,11 +122,11 @@ impl Client {
 }
 
 /// What an answer says; `None` where dvss would not answer so.
-fn read(status: StatusCode, body: &[u8]) -> Option<Result<Value, Error>> {
-    let body: Value = serde_json::from_slice(body).ok()?;
+fn read<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Option<Result<T, Error>> {
     if status.is_success() {
-        return Some(Ok(body));
+        return Some(Ok(serde_json::from_slice(body).ok()?));
     }
+    let body: Value = serde_json::from_slice(body).ok()?;
     let text = |name: &str| body[name].as_str().map(str::to_owned);
     Some(Err(Error::Refused { status, code: text("code")?, detail: text("detail")? }))
 }
@@ -149,8 +160,8 @@ mod tests {
     #[test]
     fn only_dvss_answers_as_dvss_does() {
         let (good, bad) = (StatusCode::OK, StatusCode::BAD_GATEWAY);
-        assert!(matches!(read(good, b"{\"a\":1}"), Some(Ok(_))));
-        let refused = read(StatusCode::NOT_FOUND, br#"{"code":"not-found","detail":"no"}"#);
+        assert!(matches!(read::<Value>(good, b"{\"a\":1}"), Some(Ok(_))));
+        let refused = read::<Value>(StatusCode::NOT_FOUND, br#"{"code":"not-found","detail":"no"}"#);
         assert!(matches!(refused, Some(Err(Error::Refused { code, .. })) if code == "not-found"));
         for (status, body) in [
             (good, &b"<html>"[..]),
@@ -161,7 +172,7 @@ mod tests {
             (bad, br#"{"detail":"no"}"#),
             (bad, br#"["code"]"#),
         ] {
-            assert!(read(status, body).is_none(), "{status} {body:?}");
+            assert!(read::<Value>(status, body).is_none(), "{status} {body:?}");
         }
         let said = Error::Foreign { server: "http://proxy".to_owned(), status: bad }.to_string();
         assert!(said.contains("http://proxy answers HTTP 502 Bad Gateway"), "{said}");

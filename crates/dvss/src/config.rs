@@ -194,6 +194,10 @@ impl Config {
             let value = key.split('.').try_fold(tree, |value, name| value.get(name));
             ensure!(!value.is_some_and(is_zero), "{key}: must not be 0");
         }
+        let twice = self.stages.iter().enumerate().find(|(index, role)| self.stages[..*index].contains(role));
+        if let Some((_, role)) = twice {
+            bail!("stages: {} is named twice", role.as_str());
+        }
         let most = self.store.log.max_record_bytes.saturating_sub(RECORD_OVERHEAD);
         ensure!(
             self.gateway.max_body_bytes <= most,
@@ -320,6 +324,7 @@ mod tests {
                 "gateway.defaultRate.eventsPerSecond:",
             ),
             ("listen: here", "listen: "),
+            ("stages: [dedup, outbox, dedup]", "stages: dedup is named twice"),
             ("stages: [dedupe]", "stages[0]: unknown variant `dedupe`"),
             ("gateway: {maxBodyBytes: 0}", "gateway.maxBodyBytes: must not be 0"),
             ("gateway: {bodyTimeout: 0s}", "gateway.bodyTimeout: must not be 0"),

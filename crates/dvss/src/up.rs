@@ -138,7 +138,9 @@ pub async fn start(config: &Config, roles: Roles, logs: &str) -> anyhow::Result<
     telemetry::init_logs(telemetry::LogFormat::Json, &log_filter(logs))?;
     let metrics = telemetry::install_metrics()?;
     if roles == (Roles { gateway: true, stages: vec![], operator: true }) {
-        tracing::warn!("`stages` names none: events are accepted and wait until a process with stages is started");
+        tracing::warn!(
+            "`stages` names none: events are accepted and wait until a process with stages is started"
+        );
     }
     let backend = Arc::new(Backend::open(config).await?);
     let ports = backend.ports().clone();
@@ -179,7 +181,8 @@ pub async fn start(config: &Config, roles: Roles, logs: &str) -> anyhow::Result<
     starter.stage(Role::Outbox, |ports| Arc::new(Outbox::new(&ports, options)))?;
     let handles = starter.handles;
     if roles.stages.contains(&Role::Outbox) {
-        let (ports, options, stop, gate) = (ports.clone(), config.outbox.clone(), stages.clone(), gate.clone());
+        let (ports, options, stop, gate) =
+            (ports.clone(), config.outbox.clone(), stages.clone(), gate.clone());
         tasks.stages.spawn(async move {
             if gate.opens(&stop).await {
                 outbox::sweeper::run(&ports, &options, stop).await;
@@ -211,7 +214,11 @@ pub async fn start(config: &Config, roles: Roles, logs: &str) -> anyhow::Result<
         let operator = Operator::new(at(&ports, "operator")?, Arc::clone(&process) as Arc<dyn Host>);
         let (stop, whole) = (api.clone(), roles.operator);
         tasks.api.spawn(async move {
-            Ok(if whole { operator.serve(api_door, stop).await } else { operator.serve_probes(api_door, stop).await }?)
+            Ok(if whole {
+                operator.serve(api_door, stop).await
+            } else {
+                operator.serve_probes(api_door, stop).await
+            }?)
         });
     }
     if backend.is_patient() {
@@ -241,7 +248,10 @@ fn member(config: &Config) -> anyhow::Result<String> {
         (None, None) => Ok(EMBEDDED_MEMBER.to_owned()),
         (None, Some(_)) => {
             let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-            anyhow::ensure!(!name.is_empty(), "member: name this process; the machine has no name (config-invalid)");
+            anyhow::ensure!(
+                !name.is_empty(),
+                "member: name this process; the machine has no name (config-invalid)"
+            );
             Ok(name)
         }
     }

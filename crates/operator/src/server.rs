@@ -119,14 +119,20 @@ impl Operator {
     pub fn probes(self) -> Router {
         Router::new()
             .route("/metrics", get(status::metrics))
-            .fallback(async || Problem::not_found("such path; this port has /metrics, /livez, /readyz and /startupz"))
+            .fallback(async || {
+                Problem::not_found("such path; this port has /metrics, /livez, /readyz and /startupz")
+            })
             .layer(from_fn(problem::only))
             .merge(probes())
             .with_state(self)
     }
 
     /// Serves [`Operator::probes`] until `shutdown`.
-    pub async fn serve_probes(self, listener: TcpListener, shutdown: CancellationToken) -> std::io::Result<()> {
+    pub async fn serve_probes(
+        self,
+        listener: TcpListener,
+        shutdown: CancellationToken,
+    ) -> std::io::Result<()> {
         axum::serve(listener, self.probes())
             .with_graceful_shutdown(async move { shutdown.cancelled().await })
             .await

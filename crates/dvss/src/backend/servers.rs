@@ -94,12 +94,18 @@ impl Servers {
         }
         for plan in self.aws.table_admin(&stores::tables::ALL).plan().await.context("DynamoDB")? {
             if !is_usable(&plan) {
-                bail!("the table {} is missing or not as dvss needs it; `dvss tables plan` shows what, `dvss tables apply` makes it (tables-missing)", plan.table);
+                bail!(
+                    "the table {} is missing or not as dvss needs it; `dvss tables plan` shows what, `dvss tables apply` makes it (tables-missing)",
+                    plan.table
+                );
             }
         }
         for plan in self.aws.bucket_admin().plan().await.context("S3")? {
             if !plan.steps.is_empty() {
-                bail!("the bucket {} is missing or keeps no versions; `dvss tables apply` makes it (tables-missing)", plan.bucket);
+                bail!(
+                    "the bucket {} is missing or keeps no versions; `dvss tables apply` makes it (tables-missing)",
+                    plan.bucket
+                );
             }
         }
         self.registry.pin(&stores::codec::schemas()).await.map_err(|error| match error {

@@ -143,7 +143,9 @@ mod tests {
         ] {
             assert_eq!(plan(&spec(), there.as_ref(), brokers), steps);
         }
-        assert!(!Step::Grow { from: 1, to: 2 }.is_safe() && Step::Create { partitions: 1, replicas: 1 }.is_safe());
+        assert!(
+            !Step::Grow { from: 1, to: 2 }.is_safe() && Step::Create { partitions: 1, replicas: 1 }.is_safe()
+        );
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::print;
+use crate::backend;
 use crate::cli::Offsets;
 use crate::config::Config;
-use crate::backend;
 
 pub async fn run(command: Offsets, json: bool) -> anyhow::Result<u8> {
     let (data, group, reset) = match command {

@@ -5,14 +5,13 @@ use ports::Schemas as _;
 use serde_json::{Value, json};
 
 use super::print;
-use crate::backend::topics::{self, Step};
 use crate::backend::Servers;
+use crate::backend::topics::{self, Step};
 use crate::cli::{self, Change, exit};
 use crate::config::Config;
 
 async fn open(place: &cli::Servers) -> anyhow::Result<Servers> {
-    let config =
-        Config::load(&cli::Place { config: place.config.clone(), ..cli::Place::default() })?;
+    let config = Config::load(&cli::Place { config: place.config.clone(), ..cli::Place::default() })?;
     let options = config.servers.as_ref().context(
         "the configuration names no servers: give --config FILE with a `servers` section (config-invalid)",
     )?;
@@ -57,7 +56,9 @@ pub async fn topics(command: Change, json: bool) -> anyhow::Result<u8> {
                 let given = servers.admin.first_offsets(&group, name).await?;
                 if !given.is_empty() {
                     let difference = format!("first offsets in {} partitions for {group}", given.len());
-                    rows.push(json!({ "topic": name, "step": "offsets", "difference": difference, "done": true }));
+                    rows.push(
+                        json!({ "topic": name, "step": "offsets", "difference": difference, "done": true }),
+                    );
                 }
             }
         }
@@ -76,7 +77,9 @@ fn said(step: &Step) -> String {
         }
         Step::Grow { from, to } => format!("{from} → {to} partitions; keys move, so only with --force"),
         Step::Shrink { from, to } => {
-            format!("{from} partitions instead of {to}; they cannot be taken away, only a new topic can have fewer")
+            format!(
+                "{from} partitions instead of {to}; they cannot be taken away, only a new topic can have fewer"
+            )
         }
     }
 }
@@ -127,7 +130,8 @@ pub async fn tables(command: Change, json: bool) -> anyhow::Result<u8> {
     if apply {
         let buckets = buckets.apply().await.context("S3")?;
         let tables = tables.apply().await.context("DynamoDB")?;
-        left = buckets.iter().any(|plan| !plan.steps.is_empty()) || tables.iter().any(|plan| !plan.is_settled());
+        left =
+            buckets.iter().any(|plan| !plan.steps.is_empty()) || tables.iter().any(|plan| !plan.is_settled());
     }
     told(rows, left, json, &["kind", "name", "difference", "done"])
 }

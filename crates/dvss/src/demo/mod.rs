@@ -3,8 +3,8 @@
 mod traffic;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -87,7 +87,11 @@ fn in_flight(report: &Value) -> u64 {
     report["vendors"].as_array().into_iter().flatten().filter_map(|vendor| vendor["inFlight"].as_u64()).sum()
 }
 
-async fn send(vendors: SocketAddr, keys: &BTreeMap<&str, String>, now: Timestamp) -> anyhow::Result<Vec<Sent>> {
+async fn send(
+    vendors: SocketAddr,
+    keys: &BTreeMap<&str, String>,
+    now: Timestamp,
+) -> anyhow::Result<Vec<Sent>> {
     let samples = traffic::samples(now);
     let http = reqwest::Client::new();
     let total = samples.len();
