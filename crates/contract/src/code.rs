@@ -145,6 +145,12 @@ codes! {
     OffsetOutOfRange = "offset-out-of-range", 500;
     /// A topic that is needed does not exist.
     TopicMissing = "topic-missing", 500;
+    /// A topic has other partitions than its document says.
+    TopicDrift = "topic-drift", 500;
+    /// A table or a bucket that is needed does not exist, or not as it must be.
+    StoreMissing = "store-missing", 500;
+    /// The registry does not have a schema that this build speaks.
+    SchemaMissing = "schema-missing", 500;
     /// A configuration value is wrong.
     ConfigInvalid = "config-invalid", 500;
     /// Another process has the data directory open.

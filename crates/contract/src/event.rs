@@ -1,5 +1,7 @@
 //! An accepted event: its coordinates, as headers carry them beside the vendor's bytes.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::RawRef;
@@ -41,18 +43,36 @@ impl Mode {
     /// The payload of a document in this mode, as JSON.
     pub fn payload(self, bytes: &[u8]) -> Result<Json, json::Error> {
         let document = Json::parse(bytes)?;
-        let member = match (self, document) {
-            (Self::Binary, document) => return Ok(document),
-            (Self::Envelope, Json::Object(members)) => members.into_iter().find(|(key, _)| key == "payload"),
-            (Self::Structured, Json::Object(members)) => members.into_iter().find(|(key, _)| key == "data"),
-            _ => None,
+        let name = match self {
+            Self::Binary => return Ok(document),
+            Self::Envelope => "payload",
+            Self::Structured => "data",
         };
-        member.map(|(_, value)| value).ok_or_else(|| json::Error {
-            code: Code::RecordInvalid,
-            message: format!("no JSON payload at {}", self.payload_pointer()),
-            pointer: Some(self.payload_pointer().to_owned()),
-        })
+        let mut members = if let Json::Object(members) = document { members } else { Vec::new() };
+        if let Some(place) = members.iter().position(|(key, _)| key == name) {
+            return Ok(members.swap_remove(place).1);
+        }
+        match members.iter().find(|(key, _)| self == Self::Structured && key == "data_base64") {
+            Some((_, Json::String(text))) => of_base64(text),
+            _ => Err(unreadable(
+                format!("no JSON payload at {}", self.payload_pointer()),
+                self.payload_pointer(),
+            )),
+        }
     }
+}
+
+/// The payload of a structured CloudEvent that was sent as bytes (CloudEvents JSON format 1.0.2, 3.1): JSON
+/// all the same, or nothing that can be mapped.
+fn of_base64(text: &str) -> Result<Json, json::Error> {
+    let bytes = STANDARD.decode(text);
+    let bytes =
+        bytes.map_err(|error| unreadable(format!("not base64 (RFC 4648): {error}"), "/data_base64"))?;
+    Json::parse(&bytes).map_err(|error| unreadable(format!("the bytes are no JSON: {error}"), "/data_base64"))
+}
+
+fn unreadable(message: String, pointer: &str) -> json::Error {
+    json::Error { code: Code::RecordInvalid, message, pointer: Some(pointer.to_owned()) }
 }
 
 /// What a vendor's request says, checked, before anything was stored.
@@ -176,5 +196,34 @@ impl Event {
                 None => 0,
             },
         })
+    }
+}
+
+#[cfg(test)]
+mod payloads {
+    use super::*;
+
+    #[test]
+    fn a_payload_stands_where_its_mode_says() {
+        for (mode, document, payload) in [
+            (Mode::Envelope, r#"{"payload":{"a":1.0}}"#, Ok(r#"{"a":1.0}"#)),
+            (Mode::Structured, r#"{"id":"1","data":[1]}"#, Ok("[1]")),
+            (Mode::Binary, "7", Ok("7")),
+            // {"a":1}
+            (Mode::Structured, r#"{"data_base64":"eyJhIjoxfQ=="}"#, Ok(r#"{"a":1}"#)),
+            (Mode::Structured, r#"{"data_base64":"eyJhIjoxfQ"}"#, Err("/data_base64")),
+            (Mode::Structured, r#"{"data_base64":"AAAA"}"#, Err("/data_base64")),
+            (Mode::Structured, "{}", Err("/data")),
+            (Mode::Envelope, r#"{"data_base64":"eyJhIjoxfQ=="}"#, Err("/payload")),
+        ] {
+            let found = mode.payload(document.as_bytes());
+            match payload {
+                Ok(text) => assert_eq!(found, Json::parse(text.as_bytes()), "{document}"),
+                Err(pointer) => {
+                    let error = found.expect_err(document);
+                    assert_eq!((error.code, error.pointer.as_deref()), (Code::RecordInvalid, Some(pointer)));
+                }
+            }
+        }
     }
 }

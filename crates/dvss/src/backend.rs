@@ -5,11 +5,12 @@ pub mod topics;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use dedup::Dedup;
 use divergence::Divergence;
-use embedded::{Embedded, SystemClock};
+use embedded::{Embedded, OpenError, SystemClock};
 use normalize::Normalize;
 use outbox::Outbox;
 use ports::Ports;
@@ -18,6 +19,10 @@ use runtime::Processor;
 pub use servers::{Servers, ServersOptions};
 
 use crate::config::Config;
+
+/// Looks at a directory that another process holds, and the wait between them.
+const LOCK_LOOKS: u32 = 10;
+const LOCK_LOOK: Duration = Duration::from_millis(200);
 
 /// The stages: group, and the topic that it reads.
 const STAGES: [(&str, &str); 4] = [
@@ -49,7 +54,7 @@ impl Backend {
     /// As the configuration says. Of servers, nothing is asked yet.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         match &config.servers {
-            None => Ok(Self::Embedded(embedded(&config.data, config)?)),
+            None => Ok(Self::Embedded(when_unlocked(config).await?)),
             Some(options) => Ok(Self::Servers(Arc::new(Servers::open(options, config).await?))),
         }
     }
@@ -78,16 +83,34 @@ impl Backend {
     }
 }
 
+/// Opens the embedded store; a process that was killed a moment ago may still hold it.
+async fn when_unlocked(config: &Config) -> anyhow::Result<Ports> {
+    for _ in 0..LOCK_LOOKS {
+        match open_embedded(&config.data, config)? {
+            Err(OpenError::Locked(_)) => tokio::time::sleep(LOCK_LOOK).await,
+            opened => return opened.map_err(told),
+        }
+    }
+    embedded(&config.data, config)
+}
+
 /// Opens the embedded store in a directory.
 pub fn embedded(data: &Path, config: &Config) -> anyhow::Result<Ports> {
+    open_embedded(data, config)?.map_err(told)
+}
+
+fn open_embedded(data: &Path, config: &Config) -> anyhow::Result<Result<Ports, OpenError>> {
     std::fs::create_dir_all(data)
         .with_context(|| format!("cannot make the data directory {}", data.display()))?;
     let mut options = config.store.clone();
     options.log.session_timeout = config.runtime.max_poll_interval;
     options.log.transaction_timeout = config.runtime.transaction_timeout;
     let embedded = Embedded::open(data, options, embedded_parts(), Arc::new(SystemClock));
-    let embedded = embedded.map_err(|error| anyhow::anyhow!("{error} ({})", error.code()))?;
-    Ok(embedded.ports())
+    Ok(embedded.map(|embedded| embedded.ports()))
+}
+
+fn told(error: OpenError) -> anyhow::Error {
+    anyhow::anyhow!("{error} ({})", error.code())
 }
 
 fn embedded_parts() -> embedded::Parts {

@@ -95,7 +95,7 @@ impl Servers {
         for plan in self.aws.table_admin(&stores::tables::ALL).plan().await.context("DynamoDB")? {
             if !is_usable(&plan) {
                 bail!(
-                    "the table {} is missing or not as dvss needs it; `dvss tables plan` shows what, `dvss tables apply` makes it (tables-missing)",
+                    "the table {} is missing or not as dvss needs it; `dvss tables plan` shows what, `dvss tables apply` makes it (store-missing)",
                     plan.table
                 );
             }
@@ -103,7 +103,7 @@ impl Servers {
         for plan in self.aws.bucket_admin().plan().await.context("S3")? {
             if !plan.steps.is_empty() {
                 bail!(
-                    "the bucket {} is missing or keeps no versions; `dvss tables apply` makes it (tables-missing)",
+                    "the bucket {} is missing or keeps no versions; `dvss tables apply` makes it (store-missing)",
                     plan.bucket
                 );
             }

@@ -34,6 +34,7 @@ fn path(which: &MappingVersion) -> String {
 fn test(paths: &[PathBuf], json: bool) -> anyhow::Result<u8> {
     let mut documents = Vec::new();
     for path in paths {
+        anyhow::ensure!(path.exists(), "there is no {}", path.display());
         collect(path, &mut documents)?;
     }
     anyhow::ensure!(!documents.is_empty(), "no mapping documents under {paths:?}");
