@@ -1,5 +1,7 @@
 //! Chores of this workspace: `cargo xtask test` is the test command, and what CI runs.
 
+#[cfg(test)]
+mod compose;
 mod effects;
 #[cfg(test)]
 mod layers;
