@@ -17,7 +17,7 @@ const STACK: &str = "test";
 pub fn test(root: &Path, servers: bool) -> anyhow::Result<()> {
     effects::catch_interrupts()?;
     let start = now();
-    stack::require(&[stack::CMAKE])?;
+    stack::require(&[stack::CMAKE, stack::PKG_CONFIG, stack::OPENSSL])?;
     let deny = DENY.get(root)?;
     // The runner is a convenience, unlike the rules: without it, cargo's own runs the same tests.
     let nextest =

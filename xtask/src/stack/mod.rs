@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use self::layout::Layout;
-pub use self::prerequisites::{CMAKE, require};
+pub use self::prerequisites::{CMAKE, OPENSSL, PKG_CONFIG, require};
 use self::process::Process;
 pub use self::server::Server;
 use self::server::{ACCESS_KEY, CONFLUENT_API, Ports, SECRET_KEY};

@@ -37,6 +37,20 @@ pub const GO: Prerequisite =
 /// Builds native libraries that our dependencies carry.
 pub const CMAKE: Prerequisite =
     Prerequisite { name: "CMake", probe: &["cmake", "--version"], oldest: (3, 10), package: "cmake" };
+/// Finds libraries of the system.
+pub const PKG_CONFIG: Prerequisite = Prerequisite {
+    name: "pkg-config",
+    probe: &["pkg-config", "--version"],
+    oldest: (0, 29),
+    package: "pkg-config",
+};
+/// The headers that Kafka's client is compiled with.
+pub const OPENSSL: Prerequisite = Prerequisite {
+    name: "OpenSSL's headers",
+    probe: &["pkg-config", "--modversion", "openssl"],
+    oldest: (1, 1),
+    package: "libssl-dev",
+};
 
 /// Makes sure that all of them are there: installs what is missing where this runs as root on Debian, and names the
 /// command where it does not.
