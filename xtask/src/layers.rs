@@ -48,12 +48,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "dvss",
         &[
+            "aws",
             "contract",
             "dedup",
             "divergence",
             "embedded",
             "faults",
             "gateway",
+            "kafka",
             "mapping",
             "normalize",
             "operator",

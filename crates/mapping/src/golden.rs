@@ -126,7 +126,10 @@ fn flat(fact: &MappedFact) -> Value {
     if let Some(Value::Object(data)) = data.and_then(|mut data| data.get_mut("data").map(Value::take)) {
         flat.extend(data);
     }
-    Value::Object(flat)
+    let mut flat = Value::Object(flat);
+    // Whether a map keeps its own order is one switch for all crates that are built together.
+    flat.sort_all_objects();
+    flat
 }
 
 /// The first difference, told so that it can be mended.
