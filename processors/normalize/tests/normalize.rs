@@ -293,7 +293,11 @@ async fn what_cannot_be_normalized_is_poison_and_says_why() {
         // A CloudEvent's data may be any JSON value; what cannot be mapped is named.
         (Said::bytes(Mode::Structured, r#"{"data":"text"}"#), Code::MappingFieldInvalid, Some("/data")),
         (Said::bytes(Mode::Structured, r#"{"data":7.50}"#), Code::MappingFieldInvalid, Some("/data")),
-        (Said::bytes(Mode::Structured, r#"{"data_base64":"AAA="}"#), Code::RecordInvalid, Some("/data")),
+        (
+            Said::bytes(Mode::Structured, r#"{"data_base64":"AAA="}"#),
+            Code::RecordInvalid,
+            Some("/data_base64"),
+        ),
         (
             Said::bytes(Mode::Envelope, r#"{"payload":{"a":1,"a":2}}"#),
             Code::JsonDuplicateKey,
