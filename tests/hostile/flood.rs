@@ -103,6 +103,7 @@ async fn a_flood_of_one_vendor_is_nobody_elses() {
     })
     .await;
     if let Some(bytes) = dvss.most_memory() {
+        println!("at most {bytes} bytes in memory");
         assert!(bytes < MOST_MEMORY, "{bytes} bytes");
     }
     stop.store(true, Ordering::Relaxed);

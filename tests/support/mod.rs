@@ -22,6 +22,12 @@ use tokio::time::{Instant, sleep, timeout};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(20);
+/// A disk that others keep busy makes waits, not refusals.
+const PATIENT: [(&str, &str); 3] = [
+    ("DVSS_GATEWAY__STORE_TIMEOUT", "40s"),
+    ("DVSS_GATEWAY__APPEND_TIMEOUT", "40s"),
+    ("DVSS_GATEWAY__BATCH_TIMEOUT", "50s"),
+];
 /// Lines of a child's log that a failing test shows.
 const SHOWN_LINES: usize = 80;
 
@@ -153,7 +159,7 @@ impl Start<'_> {
             None => command.arg("--data").arg(&data),
             Some(config) => command.arg("--config").arg(config),
         };
-        command.env("DVSS_LOG", "info").envs(self.environment);
+        command.env("DVSS_LOG", "info").envs(PATIENT).envs(self.environment);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true);
         let mut child = command.spawn().expect("the binary starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
@@ -394,8 +400,9 @@ impl Drop for Dvss {
         if std::thread::panicking() {
             let log = self.logged();
             let skipped = log.lines().count().saturating_sub(SHOWN_LINES);
-            eprintln!("--- the log of the process (its last {SHOWN_LINES} lines) ---");
-            log.lines().skip(skipped).for_each(|line| eprintln!("{line}"));
+            // Not on stderr: what failed is said there, and shall stand last.
+            println!("--- the log of the process (its last {SHOWN_LINES} lines) ---");
+            log.lines().skip(skipped).for_each(|line| println!("{line}"));
         }
     }
 }

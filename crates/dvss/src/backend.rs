@@ -8,13 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use dedup::Dedup;
-use divergence::Divergence;
 use embedded::{Embedded, OpenError, SystemClock};
-use normalize::Normalize;
-use outbox::Outbox;
 use ports::Ports;
-use runtime::Processor;
+use stores::topics::STAGES;
 
 pub use servers::{Servers, ServersOptions};
 
@@ -24,22 +20,9 @@ use crate::config::Config;
 const LOCK_LOOKS: u32 = 10;
 const LOCK_LOOK: Duration = Duration::from_millis(200);
 
-/// The stages: group, and the topic that it reads.
-const STAGES: [(&str, &str); 4] = [
-    (Dedup::NAME, contract::topics::RAW),
-    (Normalize::NAME, contract::topics::ACCEPTED),
-    (Divergence::NAME, contract::topics::NORMALIZED),
-    (Outbox::NAME, contract::topics::OUTBOX),
-];
-
 /// The topic that a stage's group reads.
 pub fn input_of(group: &str) -> Option<&'static str> {
     STAGES.iter().find(|(name, _)| *name == group).map(|(_, topic)| *topic)
-}
-
-/// The stages: group, and the topic that it reads.
-pub fn groups() -> impl Iterator<Item = (&'static str, &'static str)> {
-    STAGES.into_iter()
 }
 
 /// Where a process keeps what it knows.
@@ -125,5 +108,23 @@ fn embedded_parts() -> embedded::Parts {
             .iter()
             .map(|(group, topic)| ((*group).to_owned(), vec![(*topic).to_owned()]))
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::Processor as _;
+
+    use super::STAGES;
+
+    #[test]
+    fn every_stage_is_listed_under_its_own_name() {
+        let names = [
+            dedup::Dedup::NAME,
+            normalize::Normalize::NAME,
+            divergence::Divergence::NAME,
+            outbox::Outbox::NAME,
+        ];
+        assert_eq!(STAGES.map(|(group, _)| group), names);
     }
 }

@@ -20,7 +20,7 @@ const RESERVED: [&str; 6] =
 const RESERVED_PREFIX: &str = "DVSS_FAILPOINT";
 
 /// Counts and times without which nothing would go on; the loop checks its own.
-const NEVER_ZERO: [&str; 26] = [
+const NEVER_ZERO: [&str; 33] = [
     "gateway.maxBodyBytes",
     "gateway.maxBatchBytes",
     "gateway.maxBatchItems",
@@ -47,6 +47,13 @@ const NEVER_ZERO: [&str; 26] = [
     "quarantine.budget",
     "store.cacheBytes",
     "store.maxBytes",
+    "servers.partitions",
+    "servers.kafka.sessionTimeout",
+    "servers.kafka.requestTimeout",
+    "servers.kafka.appendTimeout",
+    "servers.kafka.maxRecordBytes",
+    "servers.kafka.statisticsInterval",
+    "servers.registry.timeout",
 ];
 
 /// What a record of the log has beside the event's bytes: headers and key, at their worst.
@@ -198,11 +205,21 @@ impl Config {
         if let Some((_, role)) = twice {
             bail!("stages: {} is named twice", role.as_str());
         }
-        let most = self.store.log.max_record_bytes.saturating_sub(RECORD_OVERHEAD);
+        let record = self.servers.as_ref().map(|servers| servers.kafka.max_record_bytes);
+        let most = record.unwrap_or(self.store.log.max_record_bytes).saturating_sub(RECORD_OVERHEAD);
         ensure!(
             self.gateway.max_body_bytes <= most,
             "gateway.maxBodyBytes: at most {most}, which is what a record of the log holds"
         );
+        if let Some(servers) = &self.servers {
+            if let Some(mistake) = servers.aws.mistake() {
+                bail!("servers.aws: {mistake}");
+            }
+            ensure!(
+                servers.aws.call_timeout < self.runtime.call_timeout,
+                "servers.aws.callTimeout: must be shorter than runtime.callTimeout, so that the reason is told"
+            );
+        }
         if let Err(fatal) = self.runtime.validate("runtime") {
             bail!("runtime: {}", fatal.message);
         }
@@ -331,6 +348,12 @@ mod tests {
             ("gateway: {maxBodyBytes: 2000000}", "gateway.maxBodyBytes: at most"),
             ("outbox: {copyConcurrency: 0}", "outbox.copyConcurrency: must not be 0"),
             ("store: {maxBytes: 0}", "store.maxBytes: must not be 0"),
+            ("servers: []", "servers: a list"),
+            ("servers: {partitions: 0}", "servers.partitions: must not be 0"),
+            ("servers: {kafka: {sessionTimeout: 0s}}", "servers.kafka.sessionTimeout: must not be 0"),
+            ("servers: {kafka: {maxRecordBytes: 100000}}", "gateway.maxBodyBytes: at most 83616"),
+            ("servers: {aws: {region: ''}}", "servers.aws: region must not be empty"),
+            ("servers: {aws: {callTimeout: 2s}}", "servers.aws.callTimeout: must be shorter"),
             ("runtime: {deadline: 1h}", "runtime: deadline must be shorter than transactionTimeout"),
             ("runtime: {maxRecords: 0}", "runtime: maxRecords must not be 0"),
             ("dedup: {winnerPatience: 5s}", "dedup.winnerPatience: must be shorter"),
@@ -345,7 +368,8 @@ mod tests {
 
     #[test]
     fn every_key_that_must_not_be_zero_exists() {
-        let tree = serde_json::to_value(Config::default()).expect("JSON");
+        let config = Config { servers: Some(ServersOptions::default()), ..Config::default() };
+        let tree = serde_json::to_value(config).expect("JSON");
         for key in NEVER_ZERO {
             assert!(tree.pointer(&format!("/{}", key.replace('.', "/"))).is_some(), "{key}");
         }

@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::backend::{Backend, groups, input_of};
+use crate::backend::{Backend, input_of};
 use crate::cli::exit;
 use crate::commands::print;
 use crate::config::{Config, Role};
@@ -362,10 +362,6 @@ impl Host for Process {
             ready: handle.is_ready(),
         };
         self.handles.iter().map(health).collect()
-    }
-
-    fn groups(&self) -> Vec<(String, String)> {
-        groups().map(|(group, topic)| (group.to_owned(), topic.to_owned())).collect()
     }
 
     fn waits_for(&self) -> Option<String> {

@@ -41,10 +41,6 @@ pub struct StageHealth {
 pub trait Host: Send + Sync {
     /// Every stage of this process.
     fn stages(&self) -> Vec<StageHealth>;
-    /// Every stage of the installation, wherever it runs: group, and the topic that it reads.
-    fn groups(&self) -> Vec<(String, String)> {
-        self.stages().into_iter().map(|stage| (stage.group, stage.topic)).collect()
-    }
     /// What the process still waits for before it begins to work; `None` where it works.
     fn waits_for(&self) -> Option<String> {
         None

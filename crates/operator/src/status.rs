@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
+use stores::topics::STAGES;
 
 use crate::problem::Problem;
 use crate::server::Operator;
@@ -13,8 +14,9 @@ use crate::server::Operator;
 pub async fn status(State(operator): State<Operator>) -> Result<Json<Value>, Problem> {
     let mut groups = Vec::new();
     let here = operator.host.stages();
-    for (group, topic) in operator.host.groups() {
-        let lags = runtime::lag(&*operator.ports.log, &group, &[&topic]).await?;
+    // Every stage of the installation, wherever it runs.
+    for (group, topic) in STAGES {
+        let lags = runtime::lag(&*operator.ports.log, group, &[topic]).await?;
         let lag: u64 = lags.iter().map(|lag| lag.records).sum();
         // How a stage of another process is, its own probes tell.
         let stage = here.iter().find(|stage| stage.group == group);

@@ -37,6 +37,7 @@ pub use operate::{
 };
 use row::{Kept, Known, Step, park, precedes_release};
 pub use row::{Parked, Status};
+pub use subject::of_fact;
 use subject::{Subject, release_of, vendor_of};
 
 /// Most bytes that a row keeps itself; larger ones become objects.

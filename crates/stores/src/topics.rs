@@ -5,7 +5,16 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use contract::topics;
 use serde::Deserialize;
+
+/// The stages: group, and the topic that it reads; upstream first.
+pub const STAGES: [(&str, &str); 4] = [
+    ("dvss.dedup", topics::RAW),
+    ("dvss.normalize", topics::ACCEPTED),
+    ("dvss.divergence", topics::NORMALIZED),
+    ("dvss.outbox", topics::OUTBOX),
+];
 
 /// Annotation that names the groups which get first offsets (0) when topics are applied.
 const GROUPS: &str = "dvss/first-offset-groups";

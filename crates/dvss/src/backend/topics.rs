@@ -51,16 +51,14 @@ impl Step {
 
 /// What is to be done about one topic. `brokers` bounds the replicas.
 pub fn plan(spec: &TopicSpec, there: Option<&Topic>, brokers: u32) -> Vec<Step> {
-    let replicas = u32::from(spec.replicas).min(brokers.max(1));
-    let wanted = config(spec, replicas);
+    let most = u32::from(spec.replicas);
     let Some(there) = there else {
-        return vec![Step::Create { partitions: spec.partitions, replicas }];
+        return vec![Step::Create { partitions: spec.partitions, replicas: most.min(brokers.max(1)) }];
     };
-    let wanted = config(spec, there.replicas.max(1).min(u32::from(spec.replicas))).into_iter().chain(
-        // What is there decides how many can be in sync.
-        wanted.into_iter().filter(|(name, _)| name != MIN_INSYNC),
-    );
+    // How many replicas are there decides how many can be in sync.
+    let wanted = config(spec, there.replicas.clamp(1, most));
     let set: BTreeMap<_, _> = wanted
+        .into_iter()
         .filter_map(|(name, value)| {
             let now = there.config.get(&name).map(|setting| setting.value.clone());
             (now.as_deref() != Some(value.as_str())).then_some((name, (now, value)))

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use stores::topics::STAGES;
 
 use super::print;
 use crate::backend;
@@ -28,7 +29,7 @@ async fn offsets(data: &Path, group: &str, reset: bool) -> anyhow::Result<Vec<Va
     let store = data.join("dvss.redb");
     anyhow::ensure!(store.is_file(), "{} is no data directory of dvss: it has no dvss.redb", data.display());
     let topic = backend::input_of(group).ok_or_else(|| {
-        let groups: Vec<_> = backend::groups().map(|(group, _)| group).collect();
+        let groups: Vec<_> = STAGES.iter().map(|(group, _)| *group).collect();
         anyhow::anyhow!("no stage is the group {group}; the groups are {}", groups.join(", "))
     })?;
     let ports = backend::embedded(data, &Config::default())?;

@@ -136,26 +136,45 @@ pub async fn tables(command: Change, json: bool) -> anyhow::Result<u8> {
     told(rows, left, json, &["kind", "name", "difference", "done"])
 }
 
+/// What the registry says of a schema that this build speaks.
+#[derive(PartialEq, Eq)]
+enum Schema {
+    /// It has it, under this id.
+    There(u32),
+    /// It does not have it and would take it.
+    Missing,
+    /// It would not take it.
+    Breaks,
+}
+
 /// `dvss schemas check|register`
 pub async fn schemas(command: cli::Schemas, json: bool) -> anyhow::Result<u8> {
     let (servers, register) = match &command {
         cli::Schemas::Check(place) => (open(place).await?, false),
         cli::Schemas::Register(place) => (open(place).await?, true),
     };
-    let (mut rows, mut left) = (Vec::new(), false);
+    let registry = &servers.registry;
+    let mut found = Vec::new();
     for (subject, text) in stores::codec::schemas() {
-        let (state, id) = match servers.registry.id(&subject, text).await {
-            Ok(id) => ("registered", Some(id)),
-            Err(ports::schemas::Error::Unknown(_)) => {
-                if !servers.registry.compatible(&subject, text).await? {
-                    ("breaks those who read: refused", None)
-                } else if register {
-                    ("registered now", Some(servers.registry.register(&subject, text).await?))
-                } else {
-                    ("missing, and would be taken", None)
-                }
+        let state = match registry.id(&subject, text).await {
+            Ok(id) => Schema::There(id),
+            Err(ports::schemas::Error::Unknown(_)) if registry.compatible(&subject, text).await? => {
+                Schema::Missing
             }
+            Err(ports::schemas::Error::Unknown(_)) => Schema::Breaks,
             Err(error) => return Err(error.into()),
+        };
+        found.push((subject, text, state));
+    }
+    // All or none: half a build's schemas help nobody.
+    let register = register && !found.iter().any(|(.., state)| *state == Schema::Breaks);
+    let (mut rows, mut left) = (Vec::new(), false);
+    for (subject, text, state) in found {
+        let (state, id) = match state {
+            Schema::There(id) => ("registered", Some(id)),
+            Schema::Missing if register => ("registered now", Some(registry.register(&subject, text).await?)),
+            Schema::Missing => ("missing, and would be taken", None),
+            Schema::Breaks => ("breaks those who read: refused", None),
         };
         left |= id.is_none();
         rows.push(json!({ "subject": servers.name(&subject), "state": state, "id": id }));

@@ -14,6 +14,7 @@ use ports::log::{Offset, Partition, RawRecord};
 use ports::{Log, log};
 use stores::ingest::{self, Patience, Status};
 use stores::outbox::RowRef;
+use stores::topics::STAGES;
 use stores::{normalized, quarantine, receipts, records};
 
 use super::decide::{Accepted, Books, Claimed, Class, Evidence, Marks, Report, classify, parked, who};
@@ -21,14 +22,6 @@ use super::walk::Walk;
 use crate::facts;
 use crate::problem::Problem;
 use crate::server::Operator;
-
-/// The four logs and the groups that read them, upstream first.
-const STAGES: [(&str, &str); 4] = [
-    (topics::RAW, "dvss.dedup"),
-    (topics::ACCEPTED, "dvss.normalize"),
-    (topics::NORMALIZED, "dvss.divergence"),
-    (topics::OUTBOX, "dvss.outbox"),
-];
 
 /// Where a record of `dvss.raw` lies: partition and offset.
 pub type Place = (u32, Offset);
@@ -118,13 +111,13 @@ impl Snapshot {
     async fn take(operator: &Operator) -> Result<Self, Problem> {
         let log = &operator.ports.log;
         let raw = log
-            .committed(STAGES[0].1, STAGES[0].0)
+            .committed(STAGES[0].0, STAGES[0].1)
             .await?
             .into_iter()
             .map(|next| next.unwrap_or(0))
             .collect();
         let mut unread = HashSet::new();
-        for (topic, group) in &STAGES[1..] {
+        for (group, topic) in &STAGES[1..] {
             let from = log.committed(group, topic).await?.into_iter().map(|next| next.unwrap_or(0)).collect();
             let mut walk = Walk::begin(operator, topic, Some(from)).await?;
             while let Some(page) = walk.page().await? {

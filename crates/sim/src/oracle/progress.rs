@@ -10,7 +10,7 @@ use ports::tables::{Key, get_one};
 use stores::effects::{self, Kind};
 use stores::outbox::RowRef;
 use stores::tables::{EFFECTS, QUARANTINE};
-use stores::{ingest, normalized, receipts, records};
+use stores::{ingest, normalized, quarantine, receipts, records};
 
 use crate::members::{STAGES, Stage};
 use crate::world::World;
@@ -196,7 +196,7 @@ impl Watch {
         let fact: Fact = serde_json::from_slice(&record.value)?;
         let (entity, kind) = (fact.entity_key()?, Kind::of(&fact.data));
         let row = effects::effect(&*world.ports.tables, &entity, kind, &fact.fold_key()).await?;
-        let identity = format!("{}#{}#{}", fact.ingest_id, fact.line, fact.leg);
+        let identity = quarantine::of_fact(fact.ingest_id, fact.line, fact.leg, fact.revision);
         let parked = Key::sorted(Stage::Divergence.group(), identity);
         if get_one(&*world.ports.tables, &QUARANTINE, parked).await?.is_some() {
             return Ok(Ok(()));

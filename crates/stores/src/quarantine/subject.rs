@@ -46,7 +46,7 @@ impl Subject {
             let Ok(fact) = serde_json::from_slice::<FactId>(&record.value) else { return of_coordinates() };
             let FactId { ingest_id, line, leg, revision, vendor_id } = fact;
             return Self {
-                identity: format!("{ingest_id}#{line}#{leg}#{revision}"),
+                identity: of_fact(ingest_id, line, leg, revision),
                 vendor_id: Some(vendor_id),
                 ingest_id: Some(ingest_id),
                 raw_ref: None, // that of the whole event
@@ -67,6 +67,11 @@ impl Subject {
             raw_ref: reference.map(|(bucket, key)| RawRef { bucket: bucket.to_owned(), key: key.to_owned() }),
         }
     }
+}
+
+/// The identity under which a fact is parked.
+pub fn of_fact(ingest_id: IngestId, line: u32, leg: u8, revision: u32) -> String {
+    format!("{ingest_id}#{line}#{leg}#{revision}")
 }
 
 /// Whose record it is: an event's header says it, or a fact's entity key.
