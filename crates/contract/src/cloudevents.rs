@@ -13,8 +13,10 @@ use crate::{Code, EventType, ExternalEventId, Fingerprint, IngestId, Json, Vendo
 pub const MEDIA_TYPE: &str = "application/cloudevents+json";
 /// Media type of a batch.
 pub const BATCH_MEDIA_TYPE: &str = "application/cloudevents-batch+json";
-/// Prefix of the attributes' headers in HTTP's binary mode; Kafka's is `ce_`.
+/// Prefix of the attributes' headers in HTTP's binary mode.
 pub const HTTP_PREFIX: &str = "ce-";
+/// Prefix of the attributes' headers in Kafka's binary mode (CloudEvents Kafka binding, section 3.2.3.1).
+pub const KAFKA_PREFIX: &str = "ce_";
 
 /// Joins `source` and `id` injectively: `%` and `#` in the source are escaped, then `source#id`.
 pub fn join(source: &str, id: &str) -> String {

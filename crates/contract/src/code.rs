@@ -67,6 +67,8 @@ codes! {
     Unauthorized = "unauthorized", 401;
     /// The body names another vendor than the key does.
     VendorMismatch = "vendor-mismatch", 403;
+    /// No such vendor: its topic exists, and nobody has added it.
+    VendorUnknown = "vendor-unknown", 404;
     /// The vendor is disabled.
     VendorDisabled = "vendor-disabled", 403;
     /// Nothing there, or nothing that this vendor may see.

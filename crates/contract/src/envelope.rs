@@ -128,7 +128,7 @@ pub(crate) fn check_vendor(vendor: &VendorId, named: &str, pointer: &str) -> Res
     if named == vendor.as_str() {
         return Ok(());
     }
-    let message = format!("the body names another vendor than the key's owner, {vendor}");
+    let message = format!("the body names another vendor than its sender, {vendor}");
     Err(Refusal::new(Code::VendorMismatch, message).at(pointer))
 }
 

@@ -1,5 +1,7 @@
 //! Topic names. Partition counts and settings live in `topics/*.yaml`, the single source of them.
 
+use crate::VendorId;
+
 /// What the gateway produces: every accepted event, and flagged conflicts.
 pub const RAW: &str = "dvss.raw";
 /// Events whose id was claimed.
@@ -30,7 +32,36 @@ pub const PUBLIC: [&str; 6] =
 /// The topics between the stages.
 pub const INTERNAL: [&str; 5] = [RAW, ACCEPTED, NORMALIZED, OUTBOX, RECEIPTS];
 
+/// How the names of the topics begin that vendors write to themselves, the Kafka door: the vendor's id
+/// follows. Who may write to one is who may speak for the vendor.
+pub const INBOUND: &str = "dvss.inbound.";
+
+/// The topic that a vendor writes to.
+pub fn inbound(vendor: &VendorId) -> String {
+    format!("{INBOUND}{vendor}")
+}
+
+/// Whose events a topic brings; `None` where it is none that vendors write to.
+pub fn inbound_vendor(topic: &str) -> Option<VendorId> {
+    VendorId::parse(topic.strip_prefix(INBOUND)?).ok()
+}
+
 /// The subject under which a public topic's value schema is registered.
 pub fn subject(topic: &str) -> String {
     format!("{topic}-value")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vendors_topic_names_it() {
+        let acme = VendorId::parse("acme_1").expect("id");
+        assert_eq!(inbound(&acme), "dvss.inbound.acme_1");
+        assert_eq!(inbound_vendor(&inbound(&acme)), Some(acme));
+        for other in ["dvss.inbound.", "dvss.inbound.a.b", "dvss.inbound", RAW] {
+            assert_eq!(inbound_vendor(other), None, "{other}");
+        }
+    }
 }

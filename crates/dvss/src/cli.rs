@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser as NotEmpty;
 use clap::{Args, Parser, Subcommand};
+use contract::VendorId;
 
 /// Exit codes.
 pub mod exit {
@@ -76,7 +77,7 @@ pub enum Command {
     Operator(Up),
     /// Kafka's topics, as `topics/*.yaml` says.
     #[command(subcommand)]
-    Topics(Change),
+    Topics(Topics),
     /// DynamoDB's tables and S3's buckets.
     #[command(subcommand)]
     Tables(Change),
@@ -159,20 +160,44 @@ pub struct Demo {
     pub exit: bool,
 }
 
-/// `dvss topics …`, `dvss tables …`
+/// `dvss topics …`
 #[derive(Debug, Subcommand)]
-pub enum Change {
+pub enum Topics {
     /// Show what differs; change nothing. Exit code 3 where something does.
-    Plan(Servers),
+    Plan(TopicsOf),
     /// Make what is missing. What cannot be undone is only done with `--force`.
     Apply {
         /// Also add partitions to topics, although keys then move.
         #[arg(long)]
         force: bool,
-        /// Which servers.
+        /// Which topics.
         #[command(flatten)]
-        servers: Servers,
+        of: TopicsOf,
     },
+}
+
+/// Which topics, on which servers.
+#[derive(Debug, Args)]
+pub struct TopicsOf {
+    /// Also the topic `dvss.inbound.ID`, which this vendor writes to; may be given more than once.
+    #[arg(long = "vendor", value_name = "ID", value_parser = vendor)]
+    pub vendors: Vec<VendorId>,
+    /// Which servers.
+    #[command(flatten)]
+    pub servers: Servers,
+}
+
+fn vendor(text: &str) -> Result<VendorId, contract::ids::Error> {
+    VendorId::parse(text)
+}
+
+/// `dvss tables …`
+#[derive(Debug, Subcommand)]
+pub enum Change {
+    /// Show what differs; change nothing. Exit code 3 where something does.
+    Plan(Servers),
+    /// Make what is missing.
+    Apply(Servers),
 }
 
 /// `dvss schemas …`

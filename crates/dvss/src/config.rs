@@ -20,7 +20,7 @@ const RESERVED: [&str; 6] =
 const RESERVED_PREFIX: &str = "DVSS_FAILPOINT";
 
 /// Counts and times without which nothing would go on; the loop checks its own.
-const NEVER_ZERO: [&str; 33] = [
+const NEVER_ZERO: [&str; 34] = [
     "gateway.maxBodyBytes",
     "gateway.maxBatchBytes",
     "gateway.maxBatchItems",
@@ -35,6 +35,7 @@ const NEVER_ZERO: [&str; 33] = [
     "gateway.storeTimeout",
     "gateway.appendTimeout",
     "gateway.batchTimeout",
+    "gateway.inboundLook",
     "normalize.maxMappings",
     "normalize.maxFactBytes",
     "outbox.maxUncopied",

@@ -22,6 +22,7 @@ mod config;
 mod demo;
 #[cfg(debug_assertions)]
 mod failpoint;
+mod inbound;
 mod up;
 
 use std::process::ExitCode;

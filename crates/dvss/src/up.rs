@@ -27,6 +27,7 @@ use crate::backend::{Backend, input_of};
 use crate::cli::exit;
 use crate::commands::print;
 use crate::config::{Config, Role};
+use crate::inbound;
 
 /// The one member of every group on the embedded default: a data directory has one process.
 const EMBEDDED_MEMBER: &str = "embedded";
@@ -200,7 +201,24 @@ pub async fn start(config: &Config, roles: Roles, logs: &str) -> anyhow::Result<
         });
     }
     if let Some(door) = door {
-        let gateway = gateway::Gateway::new(at(&ports, "gateway")?, config.gateway.clone());
+        let ports = at(&ports, "gateway")?;
+        let gateway = gateway::Gateway::new(ports.clone(), config.gateway.clone());
+        let quarantine = QuarantineStore::new(ports.clone(), Arc::clone(&codec), config.quarantine.clone());
+        let kafka = inbound::Door {
+            inbound: gateway.inbound(),
+            ports,
+            quarantine: Arc::new(quarantine),
+            member: member(config)?,
+            options: config.runtime.clone(),
+            look: config.gateway.inbound_look,
+        };
+        let (stop, shut) = (doors.clone(), gate.clone());
+        tasks.doors.spawn(async move {
+            if shut.opens(&stop).await {
+                kafka.run(stop).await;
+            }
+            Ok(())
+        });
         let (stop, gate) = (doors.clone(), gate.clone());
         tasks.doors.spawn(async move {
             if gate.opens(&stop).await {

@@ -43,7 +43,8 @@ async fn produce(log: EmbeddedLog, writer: u32) {
 }
 
 async fn copy(log: EmbeddedLog) {
-    let mut consumer = log.join("copy", "one", &["in"]).await.expect("a consumer joins");
+    let mut consumer =
+        log.join("copy", "one", &["in"], ports::log::First::Committed).await.expect("a consumer joins");
     let mut producer = log.producer("copy").await.expect("a producer");
     loop {
         let batch = consumer.poll(20, Duration::from_millis(50)).await.expect("a poll");

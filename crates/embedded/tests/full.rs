@@ -121,7 +121,8 @@ async fn a_commit_is_refused_when_the_disk_took_its_records_back() {
     let log = open(&directory, Some(LIMIT));
     let topics = ["t", "out"].map(|name| TopicSpec { name: name.to_owned(), partitions: 1 });
     log.apply(&topics, &[("g", &["t"])]).await.expect("topics are applied");
-    let mut consumer = log.join("g", "one", &["t"]).await.expect("a consumer joins");
+    let mut consumer =
+        log.join("g", "one", &["t"], ports::log::First::Committed).await.expect("a consumer joins");
     let mut producer = log.producer("p").await.expect("a producer");
     fill(&log, 0).await;
     let small = Record { topic: "out".into(), value: Bytes::from_static(b"small"), ..record(0) };

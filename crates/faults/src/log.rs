@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ports::log::{
-    Batch, Consumer, Coordinates, Ends, Error, Log, Offset, Owner, Partition, Producer, RawRecord, Record,
+    Batch, Consumer, Coordinates, Ends, Error, First, Log, Offset, Owner, Partition, Producer, RawRecord,
+    Record,
 };
 
 use crate::Gate;
@@ -27,9 +28,15 @@ struct FaultyProducer {
 
 #[async_trait]
 impl Log for FaultyLog {
-    async fn join(&self, group: &str, member: &str, topics: &[&str]) -> Result<Box<dyn Consumer>, Error> {
-        let inner =
-            self.gate.call("join", Error::Unavailable, self.inner.join(group, member, topics)).await?;
+    async fn join(
+        &self,
+        group: &str,
+        member: &str,
+        topics: &[&str],
+        first: First,
+    ) -> Result<Box<dyn Consumer>, Error> {
+        let joining = self.inner.join(group, member, topics, first);
+        let inner = self.gate.call("join", Error::Unavailable, joining).await?;
         Ok(Box::new(FaultyConsumer { inner, gate: self.gate.clone() }))
     }
 
@@ -50,6 +57,10 @@ impl Log for FaultyLog {
         limit: usize,
     ) -> Result<(Vec<RawRecord>, Offset), Error> {
         self.gate.call("read", Error::Unavailable, self.inner.read(partition, from, limit)).await
+    }
+
+    async fn topics(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        self.gate.call("topics", Error::Unavailable, self.inner.topics(prefix)).await
     }
 
     async fn partitions(&self, topic: &str) -> Result<u32, Error> {

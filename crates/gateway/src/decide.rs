@@ -114,6 +114,18 @@ pub fn attribute_value(raw: &[u8]) -> Option<String> {
     percent_decode(&unquoted).decode_utf8().ok().map(Cow::into_owned)
 }
 
+/// Whether waiting helps.
+pub fn passes(code: Code) -> bool {
+    matches!(code, Code::Unavailable | Code::Overloaded | Code::StorageFull | Code::RateLimited)
+}
+
+/// Nothing is known of such a media type at this door.
+pub fn unsupported(content_type: &str, hint: &str) -> Refusal {
+    let shown: String = content_type.chars().take(64).collect();
+    let message = format!("the Content-Type {shown:?} is not taken here; {hint}");
+    Refusal::new(Code::ContentTypeUnsupported, message)
+}
+
 /// A media type that is worth keeping: short, printable ASCII, `type/subtype` and parameters.
 pub fn check_media_type(text: &str) -> Result<(), Refusal> {
     let essence = essence(text);

@@ -59,10 +59,23 @@ impl Directory {
         }
         let vendor = row.vendor.ok_or_else(unauthorized)?;
         if vendor.disabled {
-            return Err(Refusal::new(
-                Code::VendorDisabled,
-                format!("the vendor {} is disabled", vendor.vendor_id),
-            ));
+            return Err(disabled(&vendor));
+        }
+        Ok(vendor)
+    }
+
+    /// The vendor, enabled, whom something else than a key told of.
+    pub async fn enabled(&self, id: &VendorId) -> Result<Arc<Vendor>, Refusal> {
+        let asked = Instant::now();
+        let mut row = self.read(id, asked.checked_sub(self.remember)).await?;
+        // Nobody is refused for what was read before.
+        if row.vendor.as_ref().is_none_or(|vendor| vendor.disabled) && row.read_at < asked {
+            row = self.read(id, Some(asked)).await?;
+        }
+        let unknown = || Refusal::new(Code::VendorUnknown, format!("nobody has added the vendor {id}"));
+        let vendor = row.vendor.ok_or_else(unknown)?;
+        if vendor.disabled {
+            return Err(disabled(&vendor));
         }
         Ok(vendor)
     }
@@ -104,6 +117,10 @@ pub fn bearer(value: &[u8]) -> Option<Key> {
     let (scheme, token) = std::str::from_utf8(value).ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(())?;
     Key::parse(token.trim())
+}
+
+fn disabled(vendor: &Vendor) -> Refusal {
+    Refusal::new(Code::VendorDisabled, format!("the vendor {} is disabled", vendor.vendor_id))
 }
 
 fn unauthorized() -> Refusal {

@@ -66,6 +66,9 @@ pub struct Options {
     /// `unavailable`.
     #[serde(with = "runtime::duration")]
     pub batch_timeout: Duration,
+    /// How often the Kafka door looks which topics vendors write to.
+    #[serde(with = "runtime::duration")]
+    pub inbound_look: Duration,
 }
 
 impl Default for Options {
@@ -91,6 +94,7 @@ impl Default for Options {
             store_timeout: Duration::from_secs(3),
             append_timeout: Duration::from_secs(5),
             batch_timeout: Duration::from_secs(20),
+            inbound_look: Duration::from_secs(5),
         }
     }
 }

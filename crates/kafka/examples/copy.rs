@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kafka::{Admin, Creation, KafkaLog, Options};
 use ports::Log;
-use ports::log::{Partition, Record, next};
+use ports::log::{First, Partition, Record, next};
 use tokio::time::Instant;
 
 const PARTITIONS: u32 = 4;
@@ -48,7 +48,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         admin.first_offsets(&group, &input).await?;
         fill(&log, &input, count).await?;
 
-        let mut consumer = log.join(&group, "one", &[&input]).await?;
+        let mut consumer = log.join(&group, "one", &[&input], First::Committed).await?;
         let mut producer = log.producer(&group).await?;
         let (mut done, mut transactions, mut began) = (0, 0_u32, (Instant::now(), cpu()));
         while done < count {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use parking_lot::Condvar;
 use parking_lot::Mutex;
 use ports::Log;
-use ports::log::{Consumer, Coordinates, Ends, Error, Offset, Partition, Producer, RawRecord, Record};
+use ports::log::{Consumer, Coordinates, Ends, Error, First, Offset, Partition, Producer, RawRecord, Record};
 use rdkafka::error::KafkaError;
 
 use crate::append::Appender;
@@ -127,14 +127,20 @@ fn listen(inner: &Weak<Inner>, closed: &(Mutex<bool>, Condvar)) {
 
 #[async_trait]
 impl Log for KafkaLog {
-    async fn join(&self, group: &str, member: &str, topics: &[&str]) -> Result<Box<dyn Consumer>, Error> {
+    async fn join(
+        &self,
+        group: &str,
+        member: &str,
+        topics: &[&str],
+        first: First,
+    ) -> Result<Box<dyn Consumer>, Error> {
         let (cluster, group, member) = (Arc::clone(&self.0.cluster), group.to_owned(), member.to_owned());
         let topics: Vec<String> = topics.iter().map(|topic| (*topic).to_owned()).collect();
         let joined = blocking(move || {
             for topic in &topics {
                 cluster.ask_count(topic)?;
             }
-            KafkaConsumer::join(cluster, &group, &member, &topics)
+            KafkaConsumer::join(cluster, &group, &member, &topics, first)
         });
         Ok(Box::new(joined.await?))
     }
@@ -154,6 +160,13 @@ impl Log for KafkaLog {
         limit: usize,
     ) -> Result<(Vec<RawRecord>, Offset), Error> {
         self.0.readers.read(partition, from, limit).await
+    }
+
+    async fn topics(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        let (cluster, prefix) = (Arc::clone(&self.0.cluster), prefix.to_owned());
+        let mut names = blocking(move || cluster.topic_names()).await?;
+        names.retain(|name| name.starts_with(&prefix));
+        Ok(names)
     }
 
     async fn partitions(&self, topic: &str) -> Result<u32, Error> {

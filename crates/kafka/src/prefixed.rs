@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use parking_lot::RwLock;
 use ports::Log;
 use ports::log::{
-    Batch, Consumer, Coordinates, Ends, Error, Offset, Owner, Partition, Producer, RawRecord, Record,
+    Batch, Consumer, Coordinates, Ends, Error, First, Offset, Owner, Partition, Producer, RawRecord, Record,
 };
 
 /// Puts a prefix before the names of topics, groups and transactional ids on their way out, and takes it
@@ -71,10 +71,16 @@ impl Names {
 
 #[async_trait]
 impl Log for Prefixed {
-    async fn join(&self, group: &str, member: &str, topics: &[&str]) -> Result<Box<dyn Consumer>, Error> {
+    async fn join(
+        &self,
+        group: &str,
+        member: &str,
+        topics: &[&str],
+        first: First,
+    ) -> Result<Box<dyn Consumer>, Error> {
         let topics: Vec<String> = topics.iter().map(|topic| self.names.name(topic)).collect();
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
-        let inner = self.inner.join(&self.names.name(group), member, &topics).await?;
+        let inner = self.inner.join(&self.names.name(group), member, &topics, first).await?;
         Ok(Box::new(Member { inner, names: Arc::clone(&self.names) }))
     }
 
@@ -96,6 +102,12 @@ impl Log for Prefixed {
         let (mut records, next) = self.inner.read(&self.names.out(partition), from, limit).await?;
         records.iter_mut().for_each(|record| self.names.back(&mut record.partition));
         Ok((records, next))
+    }
+
+    async fn topics(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        let names = self.inner.topics(&self.names.name(prefix)).await?;
+        let mine = names.iter().filter_map(|name| name.strip_prefix(self.names.prefix.as_str()));
+        Ok(mine.map(str::to_owned).collect())
     }
 
     async fn partitions(&self, topic: &str) -> Result<u32, Error> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kafka::{Creation, KafkaLog, Mechanism, Sasl, Secret};
 use ports::Log;
-use ports::log::{Batch, Consumer, Error, Partition, Producer, Record, next};
+use ports::log::{Batch, Consumer, Error, First, Partition, Producer, Record, next};
 use tokio::time::{Instant, timeout};
 
 use stack::Stack;
@@ -31,7 +31,7 @@ struct Copier {
 impl Copier {
     async fn start(stack: &Stack, name: &str) -> Self {
         let (group, from) = (stack.name("group"), stack.name("in"));
-        let consumer = stack.log.join(&group, name, &[&from]).await.expect("a consumer");
+        let consumer = stack.log.join(&group, name, &[&from], First::Committed).await.expect("a consumer");
         let producer = stack.log.producer(&stack.name(name)).await.expect("a producer");
         Self { consumer, producer, out: stack.name("out"), held: vec![] }
     }
@@ -304,7 +304,9 @@ async fn reads_from_anywhere_among_markers_and_aborted_records_miss_nothing() {
 async fn a_topic_that_is_not_there_is_named_by_whoever_joins() {
     let Some(stack) = Stack::open() else { return };
     let name = stack.name("absent");
-    let Err(error) = stack.log.join("group", "one", &[&name]).await else { panic!("it joined") };
+    let Err(error) = stack.log.join("group", "one", &[&name], First::Committed).await else {
+        panic!("it joined")
+    };
     assert_eq!(error, Error::Missing(name));
 }
 
@@ -327,7 +329,7 @@ async fn a_broker_that_is_away_is_unavailable_in_every_call() {
         log.set_committed("g", &[(partition.clone(), 0)]).await,
         log.read(&partition, 0, 1).await.map(drop),
         log.append(record("t", 0, "x")).await.map(drop),
-        log.join("g", "m", &["t"]).await.map(drop),
+        log.join("g", "m", &["t"], First::Committed).await.map(drop),
     ];
     outcomes.push(log.producer("id").await.map(drop));
     for (index, outcome) in outcomes.into_iter().enumerate() {

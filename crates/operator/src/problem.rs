@@ -130,7 +130,7 @@ impl From<ports::blobs::Error> for Problem {
 impl From<runtime::Failure> for Problem {
     fn from(failure: runtime::Failure) -> Self {
         match failure {
-            runtime::Failure::Transient(message) => {
+            runtime::Failure::Transient(message) | runtime::Failure::Later(message) => {
                 Self::new(Code::Unavailable, format!("{message}; try again"))
             }
             runtime::Failure::Poison(poison) => Self::new(poison.code, poison.message),

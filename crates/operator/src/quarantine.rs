@@ -6,6 +6,7 @@ use contract::{Code, IngestId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use stores::quarantine::{self, Parked, Refused, Resumed};
+use stores::topics::{INBOUND_GROUP, STAGES};
 use stores::vendors;
 
 use crate::pages;
@@ -136,10 +137,11 @@ pub async fn resume(
 /// How many rows are open at this process' stages, from the counts that are kept of them.
 pub async fn open(operator: &Operator) -> Result<u64, Problem> {
     let mut count = 0;
-    for stage in operator.host.stages() {
-        let depth = quarantine::depth(&*operator.ports.tables, &stage.group).await?;
+    // Every stage of the installation, wherever it runs.
+    for stage in STAGES.into_iter().map(|(group, _)| group).chain([INBOUND_GROUP]) {
+        let depth = quarantine::depth(&*operator.ports.tables, stage).await?;
         count += depth;
-        metrics::gauge!(telemetry::metric::QUARANTINE_DEPTH, telemetry::label::STAGE => stage.group)
+        metrics::gauge!(telemetry::metric::QUARANTINE_DEPTH, telemetry::label::STAGE => stage)
             .set(f64::from(u32::try_from(depth).unwrap_or(u32::MAX)));
     }
     Ok(count)

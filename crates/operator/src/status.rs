@@ -4,8 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use contract::topics;
 use serde_json::{Value, json};
-use stores::topics::STAGES;
+use stores::topics::{INBOUND_GROUP, STAGES};
 
 use crate::problem::Problem;
 use crate::server::Operator;
@@ -15,8 +16,11 @@ pub async fn status(State(operator): State<Operator>) -> Result<Json<Value>, Pro
     let mut groups = Vec::new();
     let here = operator.host.stages();
     // Every stage of the installation, wherever it runs.
-    for (group, topic) in STAGES {
-        let lags = runtime::lag(&*operator.ports.log, group, &[topic]).await?;
+    let log = &*operator.ports.log;
+    let inbound = log.topics(topics::INBOUND).await?;
+    let inbound = inbound.iter().map(|topic| (INBOUND_GROUP, topic.as_str()));
+    for (group, topic) in inbound.chain(STAGES) {
+        let lags = runtime::lag(log, group, &[topic]).await?;
         let lag: u64 = lags.iter().map(|lag| lag.records).sum();
         // How a stage of another process is, its own probes tell.
         let stage = here.iter().find(|stage| stage.group == group);

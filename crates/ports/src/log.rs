@@ -104,6 +104,25 @@ pub struct Coordinates {
     pub offset: Offset,
 }
 
+/// Where a group begins in a partition of which it never committed an offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum First {
+    /// Nowhere: that is [`Error::OutOfRange`], for somebody has lost the offset.
+    Committed,
+    /// At offset 0, for topics that others make; [`Error::OutOfRange`] where the log no longer reaches so far back.
+    Zero,
+}
+
+impl First {
+    /// Where to begin, of what is committed; -1, which no log has, where it cannot be said.
+    pub fn of(self, committed: Option<Offset>) -> Offset {
+        committed.unwrap_or(match self {
+            Self::Committed => -1,
+            Self::Zero => 0,
+        })
+    }
+}
+
 /// Proof of who owned a batch's partitions when it was polled: the group metadata of Kafka.
 /// Taken with the batch, before any later poll; a fresh one would vouch for partitions lost since.
 #[derive(Clone)]
@@ -184,8 +203,14 @@ pub enum Error {
 #[async_trait]
 pub trait Log: Send + Sync {
     /// Joins a consumer group as the static member `member`: eager range assignment over all
-    /// partitions of the topics, committed records only, first offsets as committed.
-    async fn join(&self, group: &str, member: &str, topics: &[&str]) -> Result<Box<dyn Consumer>, Error>;
+    /// partitions of the topics, committed records only, from the committed offsets on, or from `first`.
+    async fn join(
+        &self,
+        group: &str,
+        member: &str,
+        topics: &[&str],
+        first: First,
+    ) -> Result<Box<dyn Consumer>, Error>;
 
     /// A transactional producer. Settles what a predecessor with the same id left open (an unfinished
     /// transaction is aborted) and fences it.
@@ -203,6 +228,9 @@ pub trait Log: Send + Sync {
         from: Offset,
         limit: usize,
     ) -> Result<(Vec<RawRecord>, Offset), Error>;
+
+    /// Names of the topics that begin with `prefix`, in order.
+    async fn topics(&self, prefix: &str) -> Result<Vec<String>, Error>;
 
     /// How many partitions a topic has.
     async fn partitions(&self, topic: &str) -> Result<u32, Error>;

@@ -61,17 +61,20 @@ pub(crate) async fn handle<P: Processor>(
     Ok(slots)
 }
 
-/// Indexes of records that share partition and key, in order. Groups whose first record lies further
+/// Indexes of records that share partition and key, in order; records without a key have no order. Groups whose first record lies further
 /// ahead in its partition come first, so that the settled prefixes grow from their starts.
 fn by_key(records: &[RawRecord]) -> Vec<Vec<usize>> {
     let mut ranks: HashMap<&Partition, usize> = HashMap::new();
-    let mut places: HashMap<(&Partition, Option<&Bytes>), usize> = HashMap::new();
+    let mut places: HashMap<(&Partition, &Bytes), usize> = HashMap::new();
     let mut groups: Vec<(usize, Vec<usize>)> = Vec::new();
     for (index, record) in records.iter().enumerate() {
         let next = ranks.entry(&record.partition).or_default();
         let rank = *next;
         *next += 1;
-        let place = *places.entry((&record.partition, record.key.as_ref())).or_insert(groups.len());
+        let place = match &record.key {
+            Some(key) => *places.entry((&record.partition, key)).or_insert(groups.len()),
+            None => groups.len(),
+        };
         match groups.get_mut(place) {
             Some((_, group)) => group.push(index),
             None => groups.push((rank, vec![index])),
@@ -178,6 +181,7 @@ async fn settle<P: Processor>(
                 continue;
             }
             Err(Failure::Transient(message)) => message,
+            Err(Failure::Later(message)) => return Ok(Slot::Failed(message)),
             Err(other) => {
                 let mut fatal = Fatal::of(P::NAME, other);
                 fatal.message = format!("{} (record {})", fatal.message, record.coordinates());
@@ -264,6 +268,6 @@ mod tests {
             record(1, 3, None),
             record(1, 4, None),
         ];
-        assert_eq!(by_key(&records), [vec![0, 2], vec![3], vec![1], vec![4, 5]]);
+        assert_eq!(by_key(&records), [vec![0, 2], vec![3], vec![1], vec![4], vec![5]]);
     }
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use contract::{Code, IngestId, VendorId};
-use ports::log::{Coordinates, Partition, RawRecord, Record};
+use ports::log::{Coordinates, First, Partition, RawRecord, Record};
 
 /// A stage of the pipeline. Only `decode` and `handle` are a must; the outbox overrides the rest.
 #[async_trait]
@@ -12,6 +12,8 @@ pub trait Processor: Send + Sync {
     /// Whether a record on which the stage panics goes to quarantine. Not where the stage keeps something
     /// in memory that its stores do not have: nobody knows what a panic left of it, so it is fatal there.
     const PARKS_PANICS: bool = true;
+    /// Where the group begins in a partition of which it never committed an offset.
+    const FIRST: First = First::Committed;
     /// A decoded record.
     type Input: Send + Sync;
 
@@ -73,6 +75,9 @@ pub enum Failure {
     /// It may work later: the record is tried again, and then rewound to; it never becomes poison.
     #[error("transient: {0}")]
     Transient(String),
+    /// Its turn has not come: it is not tried again in this batch, and its partition is rewound to it.
+    #[error("later: {0}")]
+    Later(String),
     /// It will never work; the record goes to quarantine.
     #[error("poison: {0}")]
     Poison(Poison),

@@ -122,8 +122,12 @@ impl<'a, P: Processor> Loop<'a, P> {
     async fn join(&mut self) -> Result<(), Fatal> {
         let Service { log, member, shared, .. } = self.service;
         let topics: Vec<&str> = shared.topics.iter().map(String::as_str).collect();
-        let joined =
-            bounded(self.options.transaction_timeout, "joining", log.join(P::NAME, member, &topics)).await;
+        let joined = bounded(
+            self.options.transaction_timeout,
+            "joining",
+            log.join(P::NAME, member, &topics, P::FIRST),
+        )
+        .await;
         match joined {
             Ok(consumer) => {
                 self.consumer = Some(consumer);
@@ -151,10 +155,11 @@ impl<'a, P: Processor> Loop<'a, P> {
         for partition in std::mem::take(&mut self.astray) {
             let offsets = committed.get(partition.topic.as_ref());
             let offset = offsets.and_then(|offsets| offsets.get(partition.index as usize).copied().flatten());
-            let Some(offset) = offset else {
+            let offset = P::FIRST.of(offset);
+            if offset < 0 {
                 let message = format!("{} has no committed offset in {partition}", P::NAME);
                 return Err(Fatal { stage: P::NAME, code: Code::OffsetOutOfRange, message });
-            };
+            }
             self.rewind(&partition, offset, Duration::ZERO).await;
         }
         Ok(())
@@ -207,7 +212,7 @@ impl<'a, P: Processor> Loop<'a, P> {
                     self.unannounced = false;
                     return Ok(true);
                 }
-                Ok(Err(Failure::Transient(message))) => message,
+                Ok(Err(Failure::Transient(message) | Failure::Later(message))) => message,
                 Ok(Err(other)) => return Err(Fatal::of(P::NAME, other)),
                 Err(_) => "it takes too long".to_owned(),
             };
@@ -278,7 +283,7 @@ impl<'a, P: Processor> Loop<'a, P> {
         let told = batch::unpanicked(self.service.processor.committed(&placed));
         match timeout(self.options.deadline, told).await {
             Ok(Ok(())) => {}
-            Ok(Err(Failure::Transient(message))) => {
+            Ok(Err(Failure::Transient(message) | Failure::Later(message))) => {
                 tracing::warn!(stage = P::NAME, message, "work behind a commit will be done later");
             }
             Ok(Err(other)) => return Err(Fatal::of(P::NAME, other)),

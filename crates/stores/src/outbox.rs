@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use contract::{IngestId, Timestamp, topics};
-use ports::log::{Coordinates, Partition, RawRecord, Record};
+use ports::log::{Coordinates, Headers, Partition, RawRecord, Record};
 use ports::tables::{Attr, Condition, Edit, Error, Item, Key, Table, Tables, Write};
 use runtime::Output;
 use serde::{Deserialize, Serialize};
 
-use crate::tables::{ALL, DIVERGENCE};
+use crate::quarantine;
+use crate::tables::{ALL, DIVERGENCE, QUARANTINE};
 
 /// How many values `pendingShard` has: one value would be hot.
 pub const PENDING_SHARDS: u32 = 16;
@@ -152,6 +153,14 @@ pub fn read(item: &Item) -> Result<Option<State>, Damaged> {
 /// The outbox columns of a row, for those who only look; `None` also where they are damaged.
 pub fn state(item: &Item) -> Option<State> {
     read(item).ok().flatten()
+}
+
+/// The headers of a row's public record.
+pub fn public_headers(row: &RowRef, item: &Item) -> Headers {
+    if row.table != QUARANTINE.name {
+        return Headers::new();
+    }
+    quarantine::connect_headers(&row.pk, item).unwrap_or_default()
 }
 
 /// Whose row it is, as far as the row says so itself: for logs.

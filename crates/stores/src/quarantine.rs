@@ -17,10 +17,11 @@ mod subject;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use contract::canonical::Quarantined;
 use contract::{Code, Fingerprint, VendorId, headers, topics};
 use ports::log::RawRecord;
-use ports::tables::{Error, Key, Write, get_one};
+use ports::tables::{Attr, Error, Key, Write, get_one};
 use ports::{Ports, blobs};
 use runtime::{Failure, Output, Poison, Quarantine};
 use serde::{Deserialize, Serialize};
@@ -35,8 +36,8 @@ pub use budget::depth;
 pub use operate::{
     ACTOR, MOST_SHOWN, Refused, Resumed, by_event, discard, list, list_some, release, resume, show,
 };
-use row::{Kept, Known, Step, park, precedes_release};
-pub use row::{Parked, Status};
+use row::{Frame, Kept, Known, Step, park, precedes_release};
+pub use row::{Parked, Status, connect_headers};
 pub use subject::of_fact;
 use subject::{Subject, release_of, vendor_of};
 
@@ -85,11 +86,24 @@ impl QuarantineStore {
         if record.value.len() <= MOST_INLINE {
             return Ok(Kept::Inline(record.value.clone()));
         }
-        let key = format!("{PREFIX}{sum}");
-        let put =
-            self.ports.raw.put(&key, record.value.clone(), blobs::Metadata::new(), blobs::Condition::Absent);
+        Ok(Kept::Object(self.put(record.value.clone()).await?))
+    }
+
+    /// The attribute that says what the record is beside its value.
+    async fn keep_frame(&self, record: &RawRecord) -> Result<(String, Attr), Failure> {
+        let written = Frame::of(record).write();
+        if Frame::fits(&written) {
+            return Ok((row::FRAME.to_owned(), Attr::S(written)));
+        }
+        Ok((row::FRAME_OBJECT.to_owned(), Attr::S(self.put(written.into()).await?)))
+    }
+
+    /// An object of its own, under a key that its bytes decide.
+    async fn put(&self, bytes: Bytes) -> Result<String, Failure> {
+        let key = format!("{PREFIX}{}", Fingerprint::of_bytes(&bytes));
+        let put = self.ports.raw.put(&key, bytes, blobs::Metadata::new(), blobs::Condition::Absent);
         match put.await {
-            Ok(_) | Err(blobs::Error::Precondition) => Ok(Kept::Object(key)),
+            Ok(_) | Err(blobs::Error::Precondition) => Ok(key),
             Err(error) => Err(failure::of_blobs(&error)),
         }
     }
@@ -135,6 +149,7 @@ impl Quarantine for QuarantineStore {
         let now = self.ports.clock.now();
         let mut item = outbox::columns(&publication, now);
         item.extend(row::columns(&public, record, now));
+        item.extend([self.keep_frame(record).await?]);
         item.extend(row::kept(&self.keep(record, &subject, poison.code).await?));
         let write = Write::put(&QUARANTINE, key.clone(), item, row::unchanged(before.as_ref()));
         match tables.write(write).await {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use contract::topics;
+use contract::{VendorId, topics};
 use serde::Deserialize;
 
 /// The stages: group, and the topic that it reads; upstream first.
@@ -15,6 +15,9 @@ pub const STAGES: [(&str, &str); 4] = [
     ("dvss.divergence", topics::NORMALIZED),
     ("dvss.outbox", topics::OUTBOX),
 ];
+
+/// The group of the Kafka door, which reads the topics that vendors write to.
+pub const INBOUND_GROUP: &str = "dvss.gateway";
 
 /// Annotation that names the groups which get first offsets (0) when topics are applied.
 const GROUPS: &str = "dvss/first-offset-groups";
@@ -61,11 +64,20 @@ const FILES: [(&str, &str); 11] = files! {
     "dvss.quarantine.v1",
 };
 
+/// What every vendor's own topic is to be like.
+const INBOUND: &str = include_str!("../../../topics/per-vendor/dvss.inbound.yaml");
+
 /// The topics of this build: the internal ones, then the public ones.
 pub fn shipped() -> Vec<TopicSpec> {
     static SHIPPED: OnceLock<Vec<TopicSpec>> = OnceLock::new();
     let read = |(_, text): &(&str, &str)| parse(text).expect("tests read the same files");
     SHIPPED.get_or_init(|| FILES.iter().map(read).collect()).clone()
+}
+
+/// The topic of a vendor who writes to Kafka.
+pub fn inbound(vendor: &VendorId) -> TopicSpec {
+    let pattern = parse(INBOUND).expect("tests read the same file");
+    TopicSpec { name: topics::inbound(vendor), ..pattern }
 }
 
 /// Reads one document; unknown keys are refused.
@@ -153,6 +165,7 @@ mod tests {
         let files =
             std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("a file").file_name());
         let mut files: Vec<String> = files.filter_map(|name| name.into_string().ok()).collect();
+        files.retain(|name| name != "per-vendor");
         let mut wanted: Vec<String> = contract.iter().map(|name| format!("{name}.yaml")).collect();
         files.sort();
         wanted.sort();
@@ -183,6 +196,19 @@ mod tests {
                 topic.name
             );
         }
+    }
+
+    #[test]
+    fn a_vendors_topic_is_like_every_other() {
+        let acme = VendorId::parse("acme").expect("id");
+        let spec = inbound(&acme);
+        let raw = shipped().into_iter().find(|topic| topic.name == topics::RAW).expect("shipped");
+        assert_eq!(spec.name, "dvss.inbound.acme");
+        // The group begins by itself where it never was.
+        assert_eq!(spec.groups, Vec::<String>::new());
+        let differs: Vec<_> =
+            raw.config.iter().filter(|(key, value)| spec.config.get(*key) != Some(*value)).collect();
+        assert!(differs.is_empty(), "{differs:?}");
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Outbox {
             partition: None,
             key: Some(Bytes::from(publication.key)),
             value: publication.value,
-            headers: Vec::new(),
+            headers: outbox::public_headers(row, &item),
         };
         Ok(vec![Output { record, identity: Some(identity) }])
     }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use contract::{Code, topics};
 use faults::{Call, Moment, Policy, Verdict};
 use outbox::{Options, Outbox};
-use ports::log::{Error, Partition, Record};
+use ports::log::{Error, First, Partition, Record};
 use ports::tables::{Attr, Condition, Edit, Write};
 use runtime::{Processor, Status};
 use stores::receipts::{self, COPIED_GROUP, Receipt};
@@ -172,7 +172,8 @@ async fn a_new_owner_waits_for_a_zombies_open_transaction() {
 #[tokio::test(start_paused = true)]
 async fn a_zombie_that_wakes_up_cannot_commit() {
     let world = World::new();
-    let mut old = world.ports.log.join(Outbox::NAME, "old", &[topics::OUTBOX]).await.expect("joined");
+    let mut old =
+        world.ports.log.join(Outbox::NAME, "old", &[topics::OUTBOX], First::Committed).await.expect("joined");
     let batch = old.poll(10, Duration::from_secs(1)).await.expect("a batch");
     assert_eq!(batch.assigned.expect("an assignment").len(), PARTITIONS as usize);
     let mut zombie = open_transaction(&world, "a").await;

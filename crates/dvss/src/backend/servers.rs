@@ -43,6 +43,8 @@ pub struct Servers {
     pub admin: Admin,
     /// The schema registry.
     pub registry: Arc<Registry>,
+    /// How many partitions new topics get, instead of what their documents say.
+    pub partitions: Option<u32>,
     /// The topics that are to be there, by the names that dvss gives them.
     pub topics: Vec<TopicSpec>,
 }
@@ -72,7 +74,7 @@ impl Servers {
         for topic in topics.iter_mut() {
             topic.partitions = options.partitions.unwrap_or(topic.partitions);
         }
-        Ok(Self { ports, prefix, aws, admin, registry, topics })
+        Ok(Self { ports, prefix, aws, admin, registry, partitions: options.partitions, topics })
     }
 
     /// The name that the cluster knows a topic by.

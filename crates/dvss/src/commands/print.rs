@@ -310,6 +310,7 @@ pub fn reconcile(answer: &Value) -> String {
             ("QUARANTINED", "/quarantined"),
             ("IN FLIGHT", "/inFlight"),
             ("MISSING", "/missing"),
+            ("REFUSED", "/refused"),
             ("FACTS", "/facts"),
             ("REPEATS", "/repeats"),
         ],

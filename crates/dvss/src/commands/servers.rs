@@ -1,8 +1,11 @@
 //! `dvss topics`, `dvss tables`, `dvss schemas`: what servers must have before a process can work.
 
 use anyhow::Context as _;
+use contract::VendorId;
+use contract::topics::inbound_vendor;
 use ports::Schemas as _;
 use serde_json::{Value, json};
+use stores::topics::TopicSpec;
 
 use super::print;
 use crate::backend::Servers;
@@ -30,16 +33,19 @@ fn told(rows: Vec<Value>, left: bool, json: bool, columns: &[&str]) -> anyhow::R
 }
 
 /// `dvss topics plan|apply`
-pub async fn topics(command: Change, json: bool) -> anyhow::Result<u8> {
-    let (servers, apply, force) = match &command {
-        Change::Plan(place) => (open(place).await?, false, false),
-        Change::Apply { force, servers } => (open(servers).await?, true, *force),
+pub async fn topics(command: cli::Topics, json: bool) -> anyhow::Result<u8> {
+    let (of, apply, force) = match &command {
+        cli::Topics::Plan(of) => (of, false, false),
+        cli::Topics::Apply { force, of } => (of, true, *force),
     };
-    let names: Vec<String> = servers.topics.iter().map(|topic| servers.name(&topic.name)).collect();
+    let servers = open(&of.servers).await?;
+    let specs = servers.topics.iter().cloned().chain(inbound(&servers, &of.vendors).await?);
+    let specs: Vec<TopicSpec> = specs.collect();
+    let names: Vec<String> = specs.iter().map(|topic| servers.name(&topic.name)).collect();
     let there = servers.admin.topics(&names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
     let brokers = servers.admin.brokers().await?;
     let (mut rows, mut left) = (Vec::new(), false);
-    for (spec, name) in servers.topics.iter().zip(&names) {
+    for (spec, name) in specs.iter().zip(&names) {
         let steps = topics::plan(spec, there.get(name), brokers);
         for step in &steps {
             let done = apply && (step.is_safe() || force) && carry_out(&servers, spec, name, step).await?;
@@ -66,6 +72,25 @@ pub async fn topics(command: Change, json: bool) -> anyhow::Result<u8> {
     told(rows, left, json, &["topic", "step", "difference", "done"])
 }
 
+/// The topics that vendors write to: those that are there, and those of `vendors`.
+async fn inbound(servers: &Servers, vendors: &[VendorId]) -> anyhow::Result<Vec<TopicSpec>> {
+    let log = &*servers.ports.log;
+    let mut specs = Vec::new();
+    let there = log.topics(contract::topics::INBOUND).await?;
+    for (name, vendor) in there.iter().filter_map(|name| Some((name, inbound_vendor(name)?))) {
+        // However many partitions it was given: nothing hangs on their count.
+        specs.push(TopicSpec { partitions: log.partitions(name).await?, ..stores::topics::inbound(&vendor) });
+    }
+    for vendor in vendors {
+        let mut spec = stores::topics::inbound(vendor);
+        spec.partitions = servers.partitions.unwrap_or(spec.partitions);
+        if !specs.iter().any(|there| there.name == spec.name) {
+            specs.push(spec);
+        }
+    }
+    Ok(specs)
+}
+
 fn said(step: &Step) -> String {
     match step {
         Step::Create { partitions, replicas } => format!("{partitions} partitions, {replicas} replicas"),
@@ -85,12 +110,7 @@ fn said(step: &Step) -> String {
 }
 
 /// Whether it could be done.
-async fn carry_out(
-    servers: &Servers,
-    spec: &stores::topics::TopicSpec,
-    name: &str,
-    step: &Step,
-) -> anyhow::Result<bool> {
+async fn carry_out(servers: &Servers, spec: &TopicSpec, name: &str, step: &Step) -> anyhow::Result<bool> {
     match step {
         Step::Create { partitions, replicas } => {
             let creation = topics::creation(spec, name.to_owned(), *partitions, *replicas);
@@ -110,7 +130,7 @@ async fn carry_out(
 pub async fn tables(command: Change, json: bool) -> anyhow::Result<u8> {
     let (servers, apply) = match &command {
         Change::Plan(place) => (open(place).await?, false),
-        Change::Apply { servers, .. } => (open(servers).await?, true),
+        Change::Apply(place) => (open(place).await?, true),
     };
     let (tables, buckets) = (servers.aws.table_admin(&stores::tables::ALL), servers.aws.bucket_admin());
     let mut rows = Vec::new();

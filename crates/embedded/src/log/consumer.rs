@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ports::log::{Batch, Consumer, Ends, Error, Offset, Owner, Partition, RawRecord};
+use ports::log::{Batch, Consumer, Ends, Error, First, Offset, Owner, Partition, RawRecord};
 use tokio::time::Instant;
 
 use super::decide::share;
@@ -22,6 +22,8 @@ pub struct EmbeddedConsumer {
     group: Arc<str>,
     who: Identity,
     topics: Vec<Arc<str>>,
+    /// Where it begins where the group never was.
+    first: First,
     generation: u64,
     /// An assignment that no batch has told of yet: a poll may fail behind the take-over, and ownership
     /// must not change unheard.
@@ -46,7 +48,13 @@ pub struct Claim {
 
 impl EmbeddedConsumer {
     /// Joins a group.
-    pub fn join(shared: Arc<Shared>, group: &str, member: &str, topics: &[&str]) -> Result<Self, Error> {
+    pub fn join(
+        shared: Arc<Shared>,
+        group: &str,
+        member: &str,
+        topics: &[&str],
+        first: First,
+    ) -> Result<Self, Error> {
         for topic in topics {
             shared.topic(topic)?;
         }
@@ -56,7 +64,7 @@ impl EmbeddedConsumer {
         shared.groups.lock().entry(Arc::clone(&group)).or_default().join(&who, &topics, Instant::now());
         shared.changed.notify_waiters();
         let positions = BTreeMap::new();
-        Ok(Self { shared, group, who, topics, generation: 0, untold: None, positions, turn: 0 })
+        Ok(Self { shared, group, who, topics, first, generation: 0, untold: None, positions, turn: 0 })
     }
 
     /// Shows up in the group, and hears where it stands.
@@ -90,7 +98,7 @@ impl EmbeddedConsumer {
         let found = self.shared.engine.read_ordered(look).await.map_err(unavailable)?;
         let mut positions = BTreeMap::new();
         for ((partition, place), (offset, ends)) in assigned.iter().zip(places).zip(found) {
-            let next = self.within(partition, offset.unwrap_or(-1), ends)?;
+            let next = self.within(partition, self.first.of(offset), ends)?;
             positions.insert(partition.clone(), Position { place, next, paused_until: None });
         }
         self.positions = positions;

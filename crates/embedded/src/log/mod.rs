@@ -23,7 +23,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use contract::Code;
 use ports::Clock;
-use ports::log::{Consumer, Coordinates, Ends, Error, Log, Offset, Partition, Producer, RawRecord, Record};
+use ports::log::{
+    Consumer, Coordinates, Ends, Error, First, Log, Offset, Partition, Producer, RawRecord, Record,
+};
 
 use crate::engine::{Durability, Engine};
 use crate::error::StoreError;
@@ -245,8 +247,14 @@ fn check_topic(spec: &TopicSpec, has: Option<u32>) -> Result<(), ApplyError> {
 
 #[async_trait]
 impl Log for EmbeddedLog {
-    async fn join(&self, group: &str, member: &str, topics: &[&str]) -> Result<Box<dyn Consumer>, Error> {
-        Ok(Box::new(EmbeddedConsumer::join(Arc::clone(&self.0), group, member, topics)?))
+    async fn join(
+        &self,
+        group: &str,
+        member: &str,
+        topics: &[&str],
+        first: First,
+    ) -> Result<Box<dyn Consumer>, Error> {
+        Ok(Box::new(EmbeddedConsumer::join(Arc::clone(&self.0), group, member, topics, first)?))
     }
 
     async fn producer(&self, transactional_id: &str) -> Result<Box<dyn Producer>, Error> {
@@ -279,6 +287,10 @@ impl Log for EmbeddedLog {
         let read = self.0.engine.read(|snapshot| store::read(snapshot, partition, place, from, room));
         let (records, next, _) = read.map_err(unavailable)?;
         Ok((records, next))
+    }
+
+    async fn topics(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        Ok(self.0.names(prefix))
     }
 
     async fn partitions(&self, topic: &str) -> Result<u32, Error> {

@@ -96,6 +96,15 @@ impl Shared {
         self.topics.read().get(name).copied().ok_or_else(|| Error::Missing(name.to_owned()))
     }
 
+    /// Names that begin with `prefix`, in order.
+    pub fn names(&self, prefix: &str) -> Vec<String> {
+        let topics = self.topics.read();
+        let mut names: Vec<String> =
+            topics.keys().filter(|name| name.starts_with(prefix)).map(|name| (**name).to_owned()).collect();
+        names.sort();
+        names
+    }
+
     pub fn place(&self, partition: &Partition) -> Result<Place, Error> {
         let topic = self.topic(&partition.topic)?;
         if partition.index >= topic.partitions {

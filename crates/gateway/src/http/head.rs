@@ -7,7 +7,7 @@ use contract::envelope::{self, Refusal};
 use contract::{Code, cloudevents};
 
 use crate::Form;
-use crate::decide::{attribute_value, check_media_type, essence, is_utf8};
+use crate::decide::{attribute_value, check_media_type, essence, is_utf8, unsupported};
 
 /// What a batch's body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,12 +90,6 @@ fn content_type(headers: &HeaderMap) -> Result<&str, Refusal> {
         return Err(unsupported(text, "JSON is UTF-8"));
     }
     Ok(text)
-}
-
-fn unsupported(content_type: &str, hint: &str) -> Refusal {
-    let shown: String = content_type.chars().take(64).collect();
-    let message = format!("the Content-Type {shown:?} is not taken here; {hint}");
-    Refusal::new(Code::ContentTypeUnsupported, message)
 }
 
 fn attributes(headers: &HeaderMap) -> Result<BTreeMap<String, String>, Refusal> {

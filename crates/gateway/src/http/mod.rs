@@ -38,6 +38,7 @@ use stores::vendors::Vendor;
 
 use crate::accept::{refused, too_fast};
 use crate::admission::{Admission, Purse, TooFast};
+use crate::decide::passes;
 use crate::directory::{self, Directory};
 use crate::{Acceptor, Options, Outcome, Submission};
 
@@ -47,26 +48,22 @@ pub use server::serve;
 /// What the handlers share.
 pub struct Door {
     acceptor: Acceptor,
-    directory: Directory,
-    admission: Admission,
+    directory: Arc<Directory>,
+    admission: Arc<Admission>,
     ports: Ports,
     options: Options,
 }
 
 impl Door {
     /// A door on these ports.
-    pub fn new(ports: Ports, options: Options) -> Self {
-        Self {
-            acceptor: Acceptor::new(ports.clone(), options.clone()),
-            directory: Directory::new(Arc::clone(&ports.tables), options.vendor_cache, options.store_timeout),
-            admission: Admission::new(
-                options.default_rate,
-                options.max_in_flight,
-                options.max_in_flight_per_vendor,
-            ),
-            ports,
-            options,
-        }
+    pub fn new(
+        ports: Ports,
+        options: Options,
+        acceptor: Acceptor,
+        directory: Arc<Directory>,
+        admission: Arc<Admission>,
+    ) -> Self {
+        Self { acceptor, directory, admission, ports, options }
     }
 
     async fn vendor(&self, headers: &HeaderMap) -> Result<Arc<Vendor>, Problem> {
@@ -133,7 +130,7 @@ impl Door {
         let refusals = || results.iter().filter_map(|result| result.as_ref().err());
         let too_fast = refusals().filter(|refusal| refusal.code == Code::RateLimited).count();
         let wait = self.options.retry_after.max(self.admission.refill(&vendor, too_fast));
-        let wait = refusals().any(|refusal| problem::passes(refusal.code)).then_some(wait);
+        let wait = refusals().any(|refusal| passes(refusal.code)).then_some(wait);
         Ok((batch::answer(results)?, wait))
     }
 

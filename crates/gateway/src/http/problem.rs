@@ -8,6 +8,8 @@ use contract::Code;
 use contract::envelope::Refusal;
 use serde_json::{Value, json};
 
+use crate::decide::passes;
+
 /// An error answer.
 #[derive(Debug)]
 pub struct Problem {
@@ -45,11 +47,6 @@ impl Problem {
         let retry_after = self.retry_after.or(Some(wait));
         Self { retry_after, ..self }
     }
-}
-
-/// Whether waiting helps.
-pub fn passes(code: Code) -> bool {
-    matches!(code, Code::Unavailable | Code::Overloaded | Code::StorageFull | Code::RateLimited)
 }
 
 /// The value of `Retry-After`.

@@ -5,6 +5,7 @@ mod batches;
 mod connections;
 mod corpus;
 mod faults;
+mod inbound;
 mod metered;
 mod outcomes;
 #[path = "../../../../tests/support/corpus.rs"]

@@ -14,10 +14,10 @@ use embedded::clock::TokioClock;
 use embedded::log::{EmbeddedLog, LogOptions, TopicSpec};
 use embedded::schemas::EmbeddedSchemas;
 use embedded::tables::EmbeddedTables;
-use gateway::{Gateway, Options};
+use gateway::{Gateway, Inbound, Options};
 use parking_lot::Mutex;
 use ports::log::{
-    Consumer, Coordinates, Ends, Error as LogError, Offset, Partition, Producer, RawRecord, Record,
+    Consumer, Coordinates, Ends, Error as LogError, First, Offset, Partition, Producer, RawRecord, Record,
 };
 use ports::{Blobs, Clock, Log, Ports, blobs};
 use rand::SeedableRng;
@@ -105,8 +105,14 @@ impl Blobs for FaultyBlobs {
 
 #[async_trait]
 impl Log for FaultyLog {
-    async fn join(&self, group: &str, member: &str, topics: &[&str]) -> Result<Box<dyn Consumer>, LogError> {
-        self.inner.join(group, member, topics).await
+    async fn join(
+        &self,
+        group: &str,
+        member: &str,
+        topics: &[&str],
+        first: First,
+    ) -> Result<Box<dyn Consumer>, LogError> {
+        self.inner.join(group, member, topics, first).await
     }
     async fn producer(&self, transactional_id: &str) -> Result<Box<dyn Producer>, LogError> {
         self.inner.producer(transactional_id).await
@@ -121,6 +127,9 @@ impl Log for FaultyLog {
         limit: usize,
     ) -> Result<(Vec<RawRecord>, Offset), LogError> {
         self.inner.read(partition, from, limit).await
+    }
+    async fn topics(&self, prefix: &str) -> Result<Vec<String>, LogError> {
+        Log::topics(&self.inner, prefix).await
     }
     async fn partitions(&self, topic: &str) -> Result<u32, LogError> {
         self.inner.partitions(topic).await
@@ -143,6 +152,8 @@ pub struct Running {
     pub blobs: Arc<FaultyBlobs>,
     pub log: Arc<FaultyLog>,
     pub client: reqwest::Client,
+    /// The Kafka door; nobody runs it yet.
+    pub inbound: Arc<Inbound>,
     /// Of `acme`.
     pub key: String,
     pub stop: CancellationToken,
@@ -183,32 +194,39 @@ impl Running {
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::new(Timestamp::parse(NOW).expect("time")));
         let log = EmbeddedLog::new(engine.clone(), Arc::clone(&clock), LogOptions::default()).expect("a log");
         let raw = TopicSpec { name: topics::RAW.to_owned(), partitions: PARTITIONS };
-        log.apply(&[raw], &[]).await.expect("topics");
+        let inbound = ["acme", "stranger"]
+            .map(|vendor| TopicSpec { name: format!("{}{vendor}", topics::INBOUND), partitions: 1 });
+        let outbox = TopicSpec { name: topics::OUTBOX.to_owned(), partitions: 1 };
+        log.apply(&[vec![raw, outbox], inbound.to_vec()].concat(), &[]).await.expect("topics");
         let log = Arc::new(FaultyLog { inner: log, appends: Script::default() });
         let blobs = Arc::new(FaultyBlobs {
             inner: EmbeddedBlobs::new(engine.clone(), "raw-bucket"),
             puts: Script::default(),
             gets: Script::default(),
         });
+        let schemas = stores::codec::schemas().into_iter();
+        let schemas = schemas.map(|(subject, text)| (subject, text.to_owned())).collect();
         let ports = Ports {
             log: log.clone(),
             raw: blobs.clone(),
             normalized: Arc::new(EmbeddedBlobs::new(engine.clone(), "normalized")),
             tables: Arc::new(EmbeddedTables::new(engine.clone(), &stores::tables::ALL).expect("tables")),
-            schemas: Arc::new(EmbeddedSchemas::new(&engine, Vec::new()).expect("schemas")),
+            schemas: Arc::new(EmbeddedSchemas::new(&engine, schemas).expect("schemas")),
             clock,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
         let stop = CancellationToken::new();
         let gateway = Gateway::new(ports.clone(), options);
+        let inbound = gateway.inbound();
         let served = tokio::spawn({
             let stop = stop.clone();
             async move { gateway.serve(listener, stop).await }
         });
         let client =
             reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("client");
-        let mut running = Self { address, ports, blobs, log, client, key: String::new(), stop, served };
+        let mut running =
+            Self { address, ports, blobs, log, client, inbound, key: String::new(), stop, served };
         running.key = running.vendor("acme", Settings::default()).await;
         running
     }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use ports::log::{Batch, Error, Offset, Owner, Partition, next};
+use ports::log::{Batch, Error, First, Offset, Owner, Partition, next};
 use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
 use rdkafka::config::RDKafkaLogLevel;
@@ -98,6 +98,8 @@ pub struct Member {
     cluster: Arc<Cluster>,
     group: Arc<str>,
     client_id: String,
+    /// Where it begins where the group never was.
+    first: First,
     /// Given by the group, not taken over yet.
     offered: Option<Vec<Partition>>,
     positions: BTreeMap<Partition, Position>,
@@ -111,7 +113,13 @@ pub struct Member {
 }
 
 impl Member {
-    pub fn join(cluster: Arc<Cluster>, group: &str, name: &str, topics: &[String]) -> Result<Self, Error> {
+    pub fn join(
+        cluster: Arc<Cluster>,
+        group: &str,
+        name: &str,
+        topics: &[String],
+        first: First,
+    ) -> Result<Self, Error> {
         let role = Role::Member { group: group.to_owned(), member: name.to_owned() };
         let context = Context {
             voice: Voice::new(kind::CONSUMER),
@@ -129,6 +137,7 @@ impl Member {
             client,
             cluster,
             client_id: config::client_id(&group, name),
+            first,
             claim: Arc::new(Claim { group: Arc::clone(&group), metadata: None }),
             group,
             offered: None,
@@ -254,7 +263,7 @@ impl Member {
         let bounds = self.bounds(offered)?;
         let mut places = Vec::with_capacity(offered.len());
         for ((partition, offset), ends) in offered.iter().zip(offsets).zip(bounds) {
-            places.push((partition.clone(), self.within(partition, offset.unwrap_or(-1), ends)?));
+            places.push((partition.clone(), self.within(partition, self.first.of(offset), ends)?));
         }
         self.assign(&places)?;
         let metadata = self.client.group_metadata();

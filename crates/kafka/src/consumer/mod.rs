@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ports::log::{Batch, Consumer, Error, Offset, Partition};
+use ports::log::{Batch, Consumer, Error, First, Offset, Partition};
 use rdkafka::consumer::ConsumerGroupMetadata;
 use tokio::sync::oneshot;
 
@@ -37,8 +37,14 @@ pub struct KafkaConsumer {
 
 impl KafkaConsumer {
     /// Joins a group; the first poll hears of the assignment.
-    pub fn join(cluster: Arc<Cluster>, group: &str, name: &str, topics: &[String]) -> Result<Self, Error> {
-        let member = Member::join(cluster, group, name, topics)?;
+    pub fn join(
+        cluster: Arc<Cluster>,
+        group: &str,
+        name: &str,
+        topics: &[String],
+        first: First,
+    ) -> Result<Self, Error> {
+        let member = Member::join(cluster, group, name, topics, first)?;
         // One call at a time holds the consumer, and dropping it says nothing.
         let (commands, told) = sync_channel(1);
         std::thread::Builder::new()

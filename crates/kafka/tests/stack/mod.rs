@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use kafka::{Admin, Creation, KafkaLog, Options};
 use ports::Log;
 use ports::log::{
-    Batch, Consumer, Coordinates, Ends, Error, Offset, Owner, Partition, Producer, RawRecord, Record,
+    Batch, Consumer, Coordinates, Ends, Error, First, Offset, Owner, Partition, Producer, RawRecord, Record,
 };
 
 /// The address of a server, where there is a stack.
@@ -141,10 +141,16 @@ fn plainer(prefix: &str, error: Error) -> Error {
 
 #[async_trait]
 impl Log for Prefixed {
-    async fn join(&self, group: &str, member: &str, topics: &[&str]) -> Result<Box<dyn Consumer>, Error> {
+    async fn join(
+        &self,
+        group: &str,
+        member: &str,
+        topics: &[&str],
+        first: First,
+    ) -> Result<Box<dyn Consumer>, Error> {
         let topics: Vec<String> = topics.iter().map(|topic| self.long(topic)).collect();
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
-        let consumer = self.log.join(&self.long(group), member, &topics).await;
+        let consumer = self.log.join(&self.long(group), member, &topics, first).await;
         let inner = consumer.map_err(|error| plainer(&self.prefix, error))?;
         Ok(Box::new(PrefixedConsumer { inner, prefix: self.prefix.clone() }))
     }
@@ -167,6 +173,11 @@ impl Log for Prefixed {
     ) -> Result<(Vec<RawRecord>, Offset), Error> {
         let (records, next) = self.log.read(&longer(&self.prefix, at), from, limit).await?;
         Ok((records.into_iter().map(|record| shorter_record(&self.prefix, record)).collect(), next))
+    }
+
+    async fn topics(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        let names = self.log.topics(&self.long(prefix)).await?;
+        Ok(names.iter().map(|name| name.strip_prefix(&self.prefix).unwrap_or(name).to_owned()).collect())
     }
 
     async fn partitions(&self, topic: &str) -> Result<u32, Error> {

@@ -149,6 +149,9 @@ pub struct Account {
     pub in_flight: u64,
     /// The ids of those that are nowhere.
     pub missing: Vec<IngestId>,
+    /// Records of its own topic that the Kafka door did not accept: they are in quarantine, and not among the
+    /// accepted.
+    pub refused: u64,
     /// Facts on public topics.
     pub facts: u64,
     /// Public records that repeat an identity.
@@ -167,6 +170,7 @@ impl Account {
             quarantined: 0,
             in_flight: 0,
             missing: Vec::new(),
+            refused: 0,
             facts: 0,
             repeats: 0,
         }
@@ -230,6 +234,11 @@ impl Books {
     /// Enters an object that is not what normalize wrote.
     pub fn damaged(&mut self, key: String) {
         self.damaged.insert(key);
+    }
+
+    /// Enters a record that the Kafka door did not accept.
+    pub fn refused(&mut self, vendor: &VendorId) {
+        self.account(vendor).refused += 1;
     }
 
     /// Enters what a vendor's public topics hold.

@@ -14,7 +14,7 @@ use ports::log::{Offset, Partition, RawRecord};
 use ports::{Log, log};
 use stores::ingest::{self, Patience, Status};
 use stores::outbox::RowRef;
-use stores::topics::STAGES;
+use stores::topics::{INBOUND_GROUP, STAGES};
 use stores::{normalized, quarantine, receipts, records};
 
 use super::decide::{Accepted, Books, Claimed, Class, Evidence, Marks, Report, classify, parked, who};
@@ -42,6 +42,7 @@ pub async fn report(operator: &Operator) -> Result<Found, Problem> {
         books.public(&vendor, facts, repeats);
     }
     let snapshot = Snapshot::take(operator).await?;
+    snapshot.refused.iter().for_each(|vendor| books.refused(vendor));
     let (mut seen, mut suspects) = (Marks::default(), Vec::new());
     let mut raw = Walk::begin(operator, topics::RAW, None).await?;
     while let Some(page) = raw.page().await? {
@@ -105,6 +106,8 @@ struct Snapshot {
     receipts: facts::Uncopied,
     /// Events with an open or discarded row.
     quarantined: Marks,
+    /// Whose records the Kafka door did not accept, each of them.
+    refused: Vec<VendorId>,
 }
 
 impl Snapshot {
@@ -125,8 +128,8 @@ impl Snapshot {
             }
         }
         let receipts = receipts::uncopied(&**log).await?;
-        let quarantined = quarantined(operator).await?;
-        Ok(Self { raw, unread, receipts, quarantined })
+        let (quarantined, refused) = quarantined(operator).await?;
+        Ok(Self { raw, unread, receipts, quarantined, refused })
     }
 
     /// What became of the record, and the key of its object where that is damaged.
@@ -208,18 +211,22 @@ fn accepted(event: &Event) -> Accepted {
     }
 }
 
-/// Events that are parked somewhere, open or discarded.
-async fn quarantined(operator: &Operator) -> Result<Marks, Problem> {
-    let (mut events, mut after) = (Marks::default(), None);
+/// Events that are parked somewhere, open or discarded, and whose records were never accepted.
+async fn quarantined(operator: &Operator) -> Result<(Marks, Vec<VendorId>), Problem> {
+    let (mut events, mut refused, mut after) = (Marks::default(), Vec::new(), None);
     loop {
         let (page, next) = quarantine::list(&operator.ports, None, after).await?;
         for row in page.iter().filter(|row| row.status != quarantine::Status::Released) {
+            if row.stage == INBOUND_GROUP {
+                refused.extend(row.vendor_id.clone());
+                continue;
+            }
             // What is no event's has no place in the books.
             row.ingest_id.map(|id| events.insert(parked(&row.identity, id)));
         }
         after = next;
         if after.is_none() {
-            return Ok(events);
+            return Ok((events, refused));
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::log::{Batch, Consumer, Error, Log, Owner, Partition, Producer, RawRecord, Record, next};
+use crate::log::{Batch, Consumer, Error, First, Log, Owner, Partition, Producer, RawRecord, Record, next};
 
 pub mod groups;
 pub mod offsets;
@@ -56,6 +56,7 @@ macro_rules! log_suite {
             a_group_goes_on_where_it_committed, a_waiting_poll_hears_of_a_record,
             a_poll_waits_no_longer_than_asked, rewinding_repeats_what_was_read,
             a_paused_partition_stops_nobody_else, no_partition_starves, a_missing_offset_halts,
+            a_group_may_begin_at_zero, a_start_that_is_gone_halts, topics_are_found_by_prefix,
             an_offset_below_the_start_halts, an_offset_behind_the_end_halts,
             offsets_are_set_only_without_members);
     };
@@ -138,7 +139,11 @@ struct Member {
 
 impl Member {
     async fn join(log: &dyn Log, group: &str, name: &str, topics: &[&str]) -> Self {
-        let consumer = log.join(group, name, topics).await.expect("a consumer joins");
+        Self::first(log, group, name, topics, First::Committed).await
+    }
+
+    async fn first(log: &dyn Log, group: &str, name: &str, topics: &[&str], first: First) -> Self {
+        let consumer = log.join(group, name, topics, first).await.expect("a consumer joins");
         Self { consumer, owner: None, assigned: None, records: Vec::new() }
     }
 

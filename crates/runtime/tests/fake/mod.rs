@@ -12,7 +12,8 @@ use contract::Code;
 use parking_lot::Mutex;
 use ports::Log;
 use ports::log::{
-    Batch, Consumer, Coordinates, Ends, Error, Offset, Owner, Partition, Producer, RawRecord, Record, next,
+    Batch, Consumer, Coordinates, Ends, Error, First, Offset, Owner, Partition, Producer, RawRecord, Record,
+    next,
 };
 use runtime::{Failure, Fatal, Handle, Options, Output, Placed, Poison, Processor, Quarantine, Service};
 use tokio::task::JoinHandle;
@@ -196,7 +197,13 @@ pub fn options() -> Options {
 
 #[async_trait]
 impl Log for World {
-    async fn join(&self, group: &str, member: &str, _topics: &[&str]) -> Result<Box<dyn Consumer>, Error> {
+    async fn join(
+        &self,
+        group: &str,
+        member: &str,
+        _topics: &[&str],
+        _first: First,
+    ) -> Result<Box<dyn Consumer>, Error> {
         self.say(format!("join {group} {member}"));
         if let Some(error) = self.fault("join").and_then(Fault::error) {
             return Err(error);
@@ -211,6 +218,10 @@ impl Log for World {
             return Err(error);
         }
         Ok(Box::new(Writer { world: self.clone(), open: vec![] }))
+    }
+
+    async fn topics(&self, _prefix: &str) -> Result<Vec<String>, Error> {
+        unreachable!("the loop knows its topics")
     }
 
     async fn append(&self, _record: Record) -> Result<Coordinates, Error> {

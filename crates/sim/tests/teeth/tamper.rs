@@ -86,8 +86,9 @@ impl Log for Logs {
         group: &str,
         member: &str,
         topics: &[&str],
+        first: log::First,
     ) -> Result<Box<dyn Consumer>, log::Error> {
-        let inner = self.inner.join(group, member, topics).await?;
+        let inner = self.inner.join(group, member, topics, first).await?;
         Ok(Box::new(Reader { inner, tamper: Arc::clone(&self.tamper) }))
     }
     async fn producer(&self, id: &str) -> Result<Box<dyn Producer>, log::Error> {
@@ -109,6 +110,9 @@ impl Log for Logs {
         let (mut records, next) = self.inner.read(partition, from, limit).await?;
         self.tamper.read(partition, &mut records);
         Ok((records, next))
+    }
+    async fn topics(&self, prefix: &str) -> Result<Vec<String>, log::Error> {
+        self.inner.topics(prefix).await
     }
     async fn partitions(&self, topic: &str) -> Result<u32, log::Error> {
         self.inner.partitions(topic).await

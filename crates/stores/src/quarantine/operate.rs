@@ -12,7 +12,7 @@ use crate::audit::{self, Deed};
 use crate::tables::{BY_EVENT, QUARANTINE};
 
 use super::budget;
-use super::row::{self, Parked, Status, place};
+use super::row::{self, Frame, Parked, Status, place};
 
 /// Who operates, as the audit says it: the operator API has no accounts.
 pub const ACTOR: &str = "operator";
@@ -109,6 +109,7 @@ pub async fn release(ports: &Ports, stage: &str, identity: &str) -> Result<(Park
             Status::Discarded => return Err(Refused::Discarded(format!("{stage} {identity}"))),
             Status::Open => {
                 // Without its bytes a record is not released.
+                frame(ports, &row).await?;
                 bytes(ports, &row, &parked).await?;
                 let count = parked.count.saturating_add(1);
                 let after = Parked { status: Status::Released, count, ..parked.clone() };
@@ -123,7 +124,8 @@ pub async fn release(ports: &Ports, stage: &str, identity: &str) -> Result<(Park
                     return Ok((parked, at));
                 }
                 let bytes = bytes(ports, &row, &parked).await?;
-                let at = ports.log.append(row::record(&row, &parked, bytes)?).await?;
+                let record = row::record(&row, &parked, frame(ports, &row).await?, bytes)?;
+                let at = ports.log.append(record).await?;
                 let edits =
                     vec![Edit::Set(row::PRODUCED, Attr::S(format!("{}/{}", at.partition, at.offset)))];
                 let write = Write::edit(&QUARANTINE, row.key, edits, row::unchanged(Some(&parked)));
@@ -294,6 +296,15 @@ async fn find(ports: &Ports, stage: &str, identity: &str) -> Result<(Row, Parked
     let item = get_one(&*ports.tables, &QUARANTINE, key.clone()).await?.ok_or_else(not_found)?;
     let parked = row::read(&key, &item)?;
     Ok((Row { key, item }, parked))
+}
+
+/// The record's key and headers, from wherever they are kept.
+async fn frame(ports: &Ports, row: &Row) -> Result<Frame, Refused> {
+    let Some(key) = row.item.get(row::FRAME_OBJECT).and_then(Attr::as_str) else {
+        return Ok(row::frame(row)?);
+    };
+    let object = ports.raw.get(key).await?;
+    Frame::read(&object.bytes).ok_or(Refused::Bytes(ports::blobs::Error::Corrupt))
 }
 
 /// The record's bytes, from wherever they are kept.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use contract::canonical::{Quarantined, RawRef};
 use contract::{IngestId, Timestamp, VendorId, headers};
-use ports::log::{Coordinates, Offset, Partition, RawRecord, Record};
+use ports::log::{Coordinates, Headers, Offset, Partition, RawRecord, Record};
 use ports::tables::{Attr, Condition, Error, Item, Key, Row};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,12 @@ use super::subject::IDENTITY;
 pub const VALUE: &str = "value";
 /// Attribute: key of the object that has them.
 pub const OBJECT: &str = "valueObject";
+/// Attribute: the record's key and headers.
+pub const FRAME: &str = "frame";
+/// Attribute: key of the object that has the record's key and headers, where they are too large for the row.
+pub const FRAME_OBJECT: &str = "frameObject";
+/// Most bytes of a record's key and headers that a row keeps itself.
+const MOST_FRAME: usize = 32 * 1_024;
 /// Attribute of a released row: where the record was produced to, once it was.
 pub const PRODUCED: &str = "produced";
 
@@ -153,7 +159,37 @@ pub fn unchanged(before: Option<&Parked>) -> Condition {
     }
 }
 
-/// The attributes of an open row, outbox columns and bytes not among them.
+/// A record's key and headers: what it is beside its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frame {
+    key: Option<Text>,
+    headers: Vec<(String, Text)>,
+}
+
+impl Frame {
+    /// Of a record.
+    pub fn of(record: &RawRecord) -> Self {
+        let headers = record.headers.iter().map(|(name, value)| (name.clone(), Text::of(value)));
+        Self { key: record.key.as_ref().map(Text::of), headers: headers.collect() }
+    }
+
+    /// As it is kept.
+    pub fn write(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads what was kept.
+    pub fn read(text: &[u8]) -> Option<Self> {
+        serde_json::from_slice(text).ok()
+    }
+
+    /// Whether a row can keep it.
+    pub fn fits(written: &str) -> bool {
+        written.len() <= MOST_FRAME
+    }
+}
+
+/// The attributes of an open row, outbox columns, frame and bytes not among them.
 pub fn columns(public: &Quarantined, record: &RawRecord, now: Timestamp) -> Item {
     let text = |text: &str| Attr::S(text.to_owned());
     let mut item = Item::from([
@@ -165,7 +201,6 @@ pub fn columns(public: &Quarantined, record: &RawRecord, now: Timestamp) -> Item
         ("topic".to_owned(), text(&record.partition.topic)),
         ("partition".to_owned(), Attr::N(i64::from(record.partition.index))),
         ("parkedAt".to_owned(), text(&now.sortable())),
-        ("headers".to_owned(), Attr::S(write_headers(record))),
     ]);
     let mut add = |name: &str, value: Option<Attr>| item.extend(value.map(|value| (name.to_owned(), value)));
     add("pointer", public.pointer.as_deref().map(text));
@@ -173,7 +208,6 @@ pub fn columns(public: &Quarantined, record: &RawRecord, now: Timestamp) -> Item
     add("ingestId", public.ingest_id.map(|id| Attr::S(id.to_string())));
     add("rawBucket", public.raw_ref.as_ref().map(|raw| text(&raw.bucket)));
     add("rawKey", public.raw_ref.as_ref().map(|raw| text(&raw.key)));
-    add("key", record.key.clone().map(Attr::B));
     item
 }
 
@@ -197,18 +231,25 @@ pub fn kept(kept: &Kept) -> Option<(String, Attr)> {
     }
 }
 
-/// The record to be produced again, of a released row: a row of count n was released n - 1 times. Without
-/// its topic or its headers it would be another record, so a row that lacks them is damage.
-pub fn record(row: &Row, parked: &Parked, value: Bytes) -> Result<Record, Error> {
-    let text = |name: &str| row.item.get(name).and_then(Attr::as_str).ok_or_else(|| broken(&row.key, name));
-    let mut pairs = read_headers(text("headers")?).ok_or_else(|| broken(&row.key, "headers"))?;
+/// The frame that a row keeps itself. Without it the record would be another one, so a row that lacks it is
+/// damage.
+pub fn frame(row: &Row) -> Result<Frame, Error> {
+    let text = row.item.get(FRAME).and_then(Attr::as_str);
+    text.and_then(|text| Frame::read(text.as_bytes())).ok_or_else(|| broken(&row.key, FRAME))
+}
+
+/// The record to be produced again, of a released row: a row of count n was released n - 1 times.
+pub fn record(row: &Row, parked: &Parked, frame: Frame, value: Bytes) -> Result<Record, Error> {
+    let topic = row.item.get("topic").and_then(Attr::as_str).ok_or_else(|| broken(&row.key, "topic"))?;
+    let mut pairs: Vec<_> =
+        frame.headers.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
     pairs.retain(|(name, _)| name != headers::RELEASE && name != IDENTITY);
     pairs.push((headers::RELEASE.to_owned(), parked.count.saturating_sub(1).to_string().into()));
     pairs.push((IDENTITY.to_owned(), parked.identity.clone().into()));
-    let key = row.item.get("key").and_then(Attr::as_bytes).cloned();
+    let key = frame.key.map(Text::into_bytes);
     let partition = row.item.get("partition").and_then(Attr::as_i64);
     Ok(Record {
-        topic: text("topic")?.into(),
+        topic: topic.into(),
         // Without a key nothing else leads it back to where it was.
         partition: partition.filter(|_| key.is_none()).and_then(|index| u32::try_from(index).ok()),
         key,
@@ -217,30 +258,49 @@ pub fn record(row: &Row, parked: &Parked, value: Bytes) -> Result<Record, Error>
     })
 }
 
-/// A header's value: text, as everywhere in dvss, or else its bytes.
-#[derive(Serialize, Deserialize)]
+/// A key or a header's value: text, as everywhere in dvss, or else its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-enum HeaderValue {
+enum Text {
     Text(String),
     Bytes(Vec<u8>),
 }
 
-fn write_headers(record: &RawRecord) -> String {
-    let value = |value: &Bytes| match std::str::from_utf8(value) {
-        Ok(text) => HeaderValue::Text(text.to_owned()),
-        Err(_) => HeaderValue::Bytes(value.to_vec()),
-    };
-    let pairs: Vec<_> = record.headers.iter().map(|(name, bytes)| (name, value(bytes))).collect();
-    serde_json::to_string(&pairs).unwrap_or_default()
+impl Text {
+    fn of(bytes: &Bytes) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::Text(text.to_owned()),
+            Err(_) => Self::Bytes(bytes.to_vec()),
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Text(text) => text.into(),
+            Self::Bytes(bytes) => bytes.into(),
+        }
+    }
 }
 
-fn read_headers(text: &str) -> Option<Vec<(String, Bytes)>> {
-    let pairs: Vec<(String, HeaderValue)> = serde_json::from_str(text).ok()?;
-    let bytes = |value| match value {
-        HeaderValue::Text(text) => Bytes::from(text),
-        HeaderValue::Bytes(bytes) => Bytes::from(bytes),
+/// The headers of a row's public record: those that Kafka Connect's dead letter queues have, so that
+/// vendors' own tools can read what was wrong with which record. `None` where the row is damaged.
+pub fn connect_headers(stage: &str, item: &Item) -> Option<Headers> {
+    let text = |name: &str| item.get(name).and_then(Attr::as_str).map(str::to_owned);
+    let at = place(&text("at")?)?;
+    let message = match text("pointer") {
+        Some(pointer) => format!("{} (at {pointer:?})", text("message")?),
+        None => text("message")?,
     };
-    Some(pairs.into_iter().map(|(name, value)| (name, bytes(value))).collect())
+    let pairs = [
+        ("topic", at.partition.topic.to_string()),
+        ("partition", at.partition.index.to_string()),
+        ("offset", at.offset.to_string()),
+        ("connector.name", "dvss".to_owned()),
+        ("stage", stage.to_owned()),
+        ("exception.class.name", text("code")?),
+        ("exception.message", message),
+    ];
+    Some(pairs.map(|(name, value)| (format!("__connect.errors.{name}"), value.into())).into())
 }
 
 fn broken(key: &Key, name: &str) -> Error {
@@ -286,18 +346,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_come_back_byte_for_byte() {
+    fn what_is_beside_the_value_comes_back_byte_for_byte() {
         let headers =
             vec![("text".to_owned(), Bytes::from("é")), ("bytes".to_owned(), Bytes::from(&[0xff, 0][..]))];
         let record = RawRecord {
             partition: ports::log::Partition::new("t", 0),
             offset: 0,
             timestamp: 0,
-            key: None,
+            key: Some(Bytes::from(&[0xfe][..])),
             value: Bytes::new(),
             headers: headers.clone(),
         };
-        assert_eq!(read_headers(&write_headers(&record)), Some(headers));
+        let written = Frame::of(&record).write();
+        assert!(Frame::fits(&written));
+        let frame = Frame::read(written.as_bytes()).expect("it reads back");
+        assert_eq!(frame.key.map(Text::into_bytes), record.key);
+        let read: Vec<_> =
+            frame.headers.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
+        assert_eq!(read, headers);
+    }
+
+    #[test]
+    fn public_records_say_it_in_connects_words() {
+        let item = |pointer: Option<&str>| {
+            let pairs = [("at", "dvss.inbound.acme/3/9"), ("code", "json-syntax"), ("message", "no JSON")];
+            let pairs = pairs.into_iter().chain(pointer.map(|pointer| ("pointer", pointer)));
+            pairs.map(|(name, value)| (name.to_owned(), Attr::S(value.to_owned()))).collect::<Item>()
+        };
+        let said = |pointer| {
+            let headers = connect_headers("dvss.gateway", &item(pointer)).expect("headers");
+            let text = |(name, value): (String, Bytes)| {
+                format!(
+                    "{}={}",
+                    name.trim_start_matches("__connect.errors."),
+                    String::from_utf8_lossy(&value)
+                )
+            };
+            headers.into_iter().map(text).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            said(None),
+            "topic=dvss.inbound.acme partition=3 offset=9 connector.name=dvss stage=dvss.gateway \
+             exception.class.name=json-syntax exception.message=no JSON"
+        );
+        assert!(said(Some("/x")).ends_with(r#"exception.message=no JSON (at "/x")"#));
+        assert_eq!(connect_headers("s", &Item::new()), None);
     }
 
     #[test]
@@ -320,7 +413,7 @@ mod tests {
             assert!(matches!(&error, Error::Invalid(message) if message.contains(name)), "{error}");
         }
         let row = Row { key, item: item("acme", id) };
-        record(&row, &good, Bytes::new()).expect_err("without its headers it is another record");
+        frame(&row).expect_err("without its headers it is another record");
     }
 
     #[test]

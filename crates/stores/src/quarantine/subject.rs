@@ -39,9 +39,13 @@ impl Subject {
     pub fn of(record: &RawRecord, poison: &Poison) -> Self {
         let vendor_id = || vendor_of(record).or_else(|| poison.vendor_id.clone());
         let of_coordinates = || {
-            let identity = record.header(IDENTITY).map_or_else(|| record.coordinates(), str::to_owned);
+            let identity = released_as(record).map_or_else(|| record.coordinates(), str::to_owned);
             Self { identity, vendor_id: vendor_id(), ingest_id: poison.ingest_id, raw_ref: None }
         };
+        // Its headers are the vendor's own words; dvss has given it no id.
+        if topics::inbound_vendor(&record.partition.topic).is_some() {
+            return Self { ingest_id: None, ..of_coordinates() };
+        }
         if &*record.partition.topic == topics::NORMALIZED {
             let Ok(fact) = serde_json::from_slice::<FactId>(&record.value) else { return of_coordinates() };
             let FactId { ingest_id, line, leg, revision, vendor_id } = fact;
@@ -69,13 +73,25 @@ impl Subject {
     }
 }
 
+/// The identity that a re-produced record had. Vendors write to their own topics, and so what is said there
+/// is believed of rows of the same topic alone.
+fn released_as(record: &RawRecord) -> Option<&str> {
+    let topic = &*record.partition.topic;
+    let identity = record.header(IDENTITY)?;
+    let own = || identity.strip_prefix(topic).is_some_and(|rest| rest.starts_with('/'));
+    (topics::inbound_vendor(topic).is_none() || own()).then_some(identity)
+}
+
 /// The identity under which a fact is parked.
 pub fn of_fact(ingest_id: IngestId, line: u32, leg: u8, revision: u32) -> String {
     format!("{ingest_id}#{line}#{leg}#{revision}")
 }
 
-/// Whose record it is: an event's header says it, or a fact's entity key.
+/// Whose record it is: the topic that the vendor writes to, an event's header, or a fact's entity key says it.
 pub fn vendor_of(record: &RawRecord) -> Option<VendorId> {
+    if let Some(vendor) = topics::inbound_vendor(&record.partition.topic) {
+        return Some(vendor);
+    }
     if let Some(vendor) = record.header(headers::VENDOR_ID) {
         return VendorId::parse(vendor).ok();
     }
@@ -127,6 +143,9 @@ mod tests {
             r#"{{"ingestId":"{ID}","line":7,"leg":1,"revision":2,"vendorId":"acme","data":{{"odd":true}}}}"#
         );
         let fact_id = format!("{ID}#7#1#2");
+        // What a vendor writes into headers that are dvss's own means nothing, but for its own rows.
+        let inbound = "dvss.inbound.acme";
+        let forged = [event[0], (headers::VENDOR_ID, "other"), (IDENTITY, "dvss.inbound.other/1/2")];
         for (record, identity, vendor) in [
             (record(topics::RAW, "acme", "{", &event), ID.to_owned(), Some("acme")),
             (record(topics::RAW, "acme", "{", &flagged), format!("{ID}#f00"), Some("acme")),
@@ -134,6 +153,12 @@ mod tests {
             (record(topics::NORMALIZED, "acme|w|A", "{", &[]), "dvss.normalized/3/9".into(), Some("acme")),
             (record(topics::NORMALIZED, "???", "{", &[]), "dvss.normalized/3/9".into(), None),
             (record(topics::RAW, "acme", "{", &[]), "dvss.raw/3/9".into(), None),
+            (record(inbound, "", "{", &forged), "dvss.inbound.acme/3/9".into(), Some("acme")),
+            (
+                record(inbound, "", "{", &[(IDENTITY, "dvss.inbound.acme/1/2")]),
+                "dvss.inbound.acme/1/2".into(),
+                Some("acme"),
+            ),
             (record(topics::RAW, "acme", "{", &[(IDENTITY, "dvss.raw/1/2")]), "dvss.raw/1/2".into(), None),
         ] {
             let subject = Subject::of(&record, &poison);

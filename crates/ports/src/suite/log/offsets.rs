@@ -128,6 +128,47 @@ pub async fn a_missing_offset_halts(harness: &dyn LogHarness) {
     member.take(harness.patience(), 1).await;
 }
 
+/// A group that begins at 0 where it never was, reads a topic that somebody else made from its start, and
+/// goes on where it committed.
+pub async fn a_group_may_begin_at_zero(harness: &dyn LogHarness) {
+    let case = "a_group_may_begin_at_zero";
+    let log = harness.log();
+    harness.topic(case, 1, &[]).await;
+    append_all(&*log, case, 0, &["a", "b"]).await;
+    let mut member = Member::first(&*log, case, "one", &[case], First::Zero).await;
+    member.take(harness.patience(), 2).await;
+    assert_eq!(values(&member.records), ["a", "b"]);
+    let behind = next(member.records[0].offset);
+    let mut producer = begun(&*log, case).await;
+    producer.commit(&member.owner(), &[(Partition::new(case, 0), behind)]).await.expect("a commit");
+    member.consumer.leave().await.expect("it leaves");
+    let mut member = Member::first(&*log, case, "one", &[case], First::Zero).await;
+    member.take(harness.patience(), 1).await;
+    assert_eq!(values(&member.records), ["b"]);
+}
+
+/// Where the log no longer reaches back to 0, such a group halts: records are gone that it never read.
+pub async fn a_start_that_is_gone_halts(harness: &dyn LogHarness) {
+    let case = "a_start_that_is_gone";
+    let log = harness.log();
+    harness.topic(case, 1, &[]).await;
+    append_all(&*log, case, 0, &["a", "b"]).await;
+    harness.truncate(&Partition::new(case, 0), 1).await;
+    let mut member = Member::first(&*log, case, "one", &[case], First::Zero).await;
+    let error = member.fails(harness.patience()).await;
+    assert!(matches!(error, Error::OutOfRange { offset: 0, start: 1, .. }), "{error}");
+}
+
+/// Topics are found by how their names begin.
+pub async fn topics_are_found_by_prefix(harness: &dyn LogHarness) {
+    let log = harness.log();
+    for name in ["found.by.b", "found.by.a", "found.other"] {
+        harness.topic(name, 1, &[]).await;
+    }
+    assert_eq!(log.topics("found.by.").await, Ok(vec!["found.by.a".to_owned(), "found.by.b".to_owned()]));
+    assert_eq!(log.topics("found.no").await, Ok(vec![]));
+}
+
 /// Where the committed offset's records are gone, polling halts.
 pub async fn an_offset_below_the_start_halts(harness: &dyn LogHarness) {
     let case = "an_offset_below_the_start";
