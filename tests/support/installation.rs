@@ -61,15 +61,25 @@ impl<'a> Installation<'a> {
             self.send_all(vendor, live).await;
             return;
         }
-        for group in groups {
-            self.stages.remove(group).expect("it runs").stop().await;
+        self.halt(groups).await;
+        for name in set_back(self.place, groups).await {
+            assert_eq!(name.1, ["0", "0"], "both partitions of {} are set back", name.0);
         }
-        reset_on_servers(self.place, groups).await;
         // What is read again is not read yet, or this is no replay.
         for group in groups {
             assert_ne!(self.lag(group).await, 0, "{group} was set back");
         }
         self.send_all(vendor, live).await;
+        self.resume(groups).await;
+    }
+
+    /// Stops these stages alone, on servers.
+    pub async fn halt(&mut self, groups: &[&'static str]) {
+        join_all(groups.iter().map(|group| self.stages.remove(group).expect("it runs").stop())).await;
+    }
+
+    /// Starts them again.
+    pub async fn resume(&mut self, groups: &[&'static str]) {
         let started = join_all(groups.iter().map(|group| stage(self.place, group))).await;
         self.stages.extend(groups.iter().copied().zip(started));
     }
@@ -84,7 +94,7 @@ impl<'a> Installation<'a> {
     }
 
     /// How far a group is behind.
-    async fn lag(&self, group: &str) -> u64 {
+    pub async fn lag(&self, group: &str) -> u64 {
         let status = self.look("/status").await;
         let groups = status.expect(200)["groups"].as_array().expect("groups").clone();
         let found = groups.iter().find(|found| found["group"] == group).expect("the group");
@@ -115,17 +125,18 @@ async fn reset_embedded(place: &Place, group: &str) {
     assert!(rows.iter().all(|row| row["committed"] == 0), "{rows:?}");
 }
 
-/// The same as whoever runs Kafka does it, with `kafka-consumer-groups`.
-async fn reset_on_servers(place: &Place, groups: &[&str]) {
+/// Sets the offsets of stopped groups to the first records that are kept, as whoever runs Kafka does it:
+/// with `kafka-consumer-groups`. Returns the groups' names on the cluster and their new offsets.
+pub async fn set_back(place: &Place, groups: &[&str]) -> Vec<(String, Vec<String>)> {
     let names: Vec<String> = groups.iter().map(|group| place.name(group)).collect();
     let mut arguments = vec!["--reset-offsets", "--to-earliest", "--all-topics", "--execute"];
     arguments.extend(names.iter().flat_map(|name| ["--group", name]));
     let said = place.on_servers().stack.tool("consumer.group.ConsumerGroupCommand", &arguments).await;
-    for name in &names {
+    let offsets = |name: &String| {
         // GROUP TOPIC PARTITION NEW-OFFSET
         let of_group = |line: &&str| line.split_whitespace().next() == Some(name);
-        let offsets: Vec<&str> =
-            said.lines().filter(of_group).filter_map(|line| line.split_whitespace().last()).collect();
-        assert_eq!(offsets, ["0", "0"], "both partitions of {name} are set back:\n{said}");
-    }
+        let last = |line: &str| line.split_whitespace().last().map(str::to_owned);
+        said.lines().filter(of_group).filter_map(last).collect()
+    };
+    names.iter().map(|name| (name.clone(), offsets(name))).collect()
 }

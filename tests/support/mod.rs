@@ -40,6 +40,7 @@ pub const NOON: &str = "2024-05-01T12:00:00Z";
 pub struct Place {
     directory: TempDir,
     servers: Option<OnServers>,
+    prepared: Cell<bool>,
     starts: Cell<u32>,
 }
 
@@ -121,12 +122,12 @@ impl Place {
     /// A new directory, whatever the tests run on: for what only the embedded default has.
     pub fn embedded() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        Self { directory, servers: None, starts: Cell::new(0) }
+        Self { directory, servers: None, prepared: Cell::default(), starts: Cell::default() }
     }
 
     /// Makes topics, tables, buckets and schemas, once.
     pub async fn prepare(&self) {
-        if self.servers.is_none() || self.starts.get() > 0 {
+        if self.servers.is_none() || self.prepared.replace(true) {
             return;
         }
         let config = self.config();

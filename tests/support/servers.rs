@@ -39,6 +39,18 @@ pub fn stack() -> Option<Stack> {
 }
 
 impl Stack {
+    /// The servers whose addresses are in this file.
+    pub fn of(file: &Path) -> Self {
+        let text = std::fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        Self(serde_json::from_slice(&text).expect("JSON"))
+    }
+
+    /// The command that stops and starts them; what to do goes behind it.
+    pub fn control(&self) -> Vec<&str> {
+        let words = self.0["control"].as_array().expect("no control: bring the stack up again");
+        words.iter().filter_map(Value::as_str).collect()
+    }
+
     /// An address, or whatever else the stack's file has there.
     pub fn text(&self, pointer: &str) -> String {
         let found = self.0.pointer(pointer).and_then(Value::as_str);
@@ -89,7 +101,7 @@ impl Stack {
     /// Runs a script with the Python that has Confluent's client, and returns what it printed.
     pub async fn python(&self, script: &Path, arguments: &[impl AsRef<OsStr>]) -> String {
         let mut command = Command::new(self.text("/python"));
-        command.arg(script).args(arguments);
+        command.arg(script).args(arguments).env("NO_PROXY", "127.0.0.1");
         output(command).await
     }
 }
