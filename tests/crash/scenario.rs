@@ -39,7 +39,12 @@ pub fn samples() -> Vec<Sample> {
 
 /// Sends everything until the process is gone, as a vendor does who does not wait for better times.
 pub async fn send_until_dead(dvss: &mut Dvss, vendor: &Vendor) {
-    for sample in samples() {
+    send_some_until_dead(dvss, vendor, usize::MAX).await;
+}
+
+/// The same with the first so many.
+pub async fn send_some_until_dead(dvss: &mut Dvss, vendor: &Vendor, count: usize) {
+    for sample in samples().into_iter().take(count) {
         if !dvss.runs() {
             return;
         }

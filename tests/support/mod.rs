@@ -3,8 +3,10 @@
 
 #![allow(dead_code, reason = "each test target uses a part of it")]
 
+pub mod installation;
 pub mod oracle;
-mod servers;
+pub mod proxy;
+pub mod servers;
 pub mod wire;
 
 use std::cell::Cell;
@@ -37,21 +39,31 @@ pub const NOON: &str = "2024-05-01T12:00:00Z";
 /// A directory, or an installation on servers, that survives restarts of the process on it.
 pub struct Place {
     directory: TempDir,
-    /// The configuration of an installation on servers.
-    servers: Option<PathBuf>,
+    servers: Option<OnServers>,
+    prepared: Cell<bool>,
     starts: Cell<u32>,
+}
+
+/// An installation on servers.
+struct OnServers {
+    stack: servers::Stack,
+    /// Its configuration.
+    config: PathBuf,
+    /// What its names on the servers begin with.
+    prefix: String,
 }
 
 /// A process that is about to be started.
 pub struct Start<'a> {
     place: &'a Place,
+    role: Vec<String>,
     environment: Vec<(String, String)>,
 }
 
-/// A running `dvss up`; killed when dropped.
+/// A running `dvss up`, or a role alone; killed when dropped.
 pub struct Dvss {
     child: Child,
-    /// Base address of the vendors' door.
+    /// Base address of the vendors' door; of a role that serves none, empty.
     pub vendors: String,
     /// Base address of the operator API.
     pub operators: String,
@@ -96,20 +108,29 @@ pub struct Ran {
 impl Place {
     /// A new place: on the servers that the tests run on, else in a directory.
     pub fn new() -> Self {
+        servers::named().map_or_else(Self::embedded, Self::on)
+    }
+
+    /// A new installation on these servers.
+    pub fn on(stack: servers::Stack) -> Self {
         let place = Self::embedded();
-        Self { servers: servers::configuration(place.directory.path()), ..place }
+        let config = place.directory.path().join("servers.yaml");
+        let prefix = stack.configure(&config);
+        Self { servers: Some(OnServers { stack, config, prefix }), ..place }
     }
 
     /// A new directory, whatever the tests run on: for what only the embedded default has.
     pub fn embedded() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        Self { directory, servers: None, starts: Cell::new(0) }
+        Self { directory, servers: None, prepared: Cell::default(), starts: Cell::default() }
     }
 
     /// Makes topics, tables, buckets and schemas, once.
-    async fn prepare(&self) {
-        let Some(config) = self.servers.as_ref().filter(|_| self.starts.get() == 0) else { return };
-        let config = config.display().to_string();
+    pub async fn prepare(&self) {
+        if self.servers.is_none() || self.prepared.replace(true) {
+            return;
+        }
+        let config = self.config();
         for command in [["topics", "apply"], ["tables", "apply"], ["schemas", "register"]] {
             let ran = run(&[command[0], command[1], "--config", &config]).await;
             assert_eq!(ran.code, 0, "{command:?}: {}{}", ran.stdout, ran.stderr);
@@ -130,7 +151,27 @@ impl Place {
 
     /// `dvss up` on it.
     pub fn up(&self) -> Start<'_> {
-        Start { place: self, environment: Vec::new() }
+        self.role(&["up"])
+    }
+
+    /// A role of it alone, which needs servers: `gateway`, `processor dedup`, `operator`.
+    pub fn role(&self, role: &[&str]) -> Start<'_> {
+        let role = role.iter().map(|word| (*word).to_owned()).collect();
+        Start { place: self, role, environment: Vec::new() }
+    }
+
+    fn on_servers(&self) -> &OnServers {
+        self.servers.as_ref().expect("a place on servers")
+    }
+
+    /// The configuration of an installation on servers.
+    pub fn config(&self) -> String {
+        self.on_servers().config.display().to_string()
+    }
+
+    /// The name that the cluster knows a topic or a group of this installation by.
+    pub fn name(&self, name: &str) -> String {
+        format!("{}{name}", self.on_servers().prefix)
     }
 
     /// The log of the newest process.
@@ -147,17 +188,33 @@ impl Start<'_> {
         self
     }
 
-    /// Starts it, and returns when it listens.
+    /// Starts it, and returns when it works (on the embedded default: when it listens).
     pub async fn go(self) -> Dvss {
+        let on_servers = self.place.servers.is_some();
+        let mut dvss = self.begin().await;
+        if on_servers {
+            dvss.ready_or_dead().await;
+        }
+        dvss
+    }
+
+    /// Starts it, and returns when it listens.
+    pub async fn begin(self) -> Dvss {
         self.place.prepare().await;
         let log = self.place.next_log();
         let stderr = std::fs::File::create(&log).expect("a log file");
         let data = self.place.data();
         let mut command = dvss();
-        command.args(["up", "--json", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]);
+        command.args(&self.role).args([
+            "--json",
+            "--listen",
+            "127.0.0.1:0",
+            "--operator-listen",
+            "127.0.0.1:0",
+        ]);
         match &self.place.servers {
             None => command.arg("--data").arg(&data),
-            Some(config) => command.arg("--config").arg(config),
+            Some(servers) => command.arg("--config").arg(&servers.config),
         };
         command.env("DVSS_LOG", "info").envs(PATIENT).envs(self.environment);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true);
@@ -171,12 +228,10 @@ impl Start<'_> {
         };
         let [vendors, operators] =
             ["vendors", "operators"].map(|name| place[name].as_str().unwrap_or_default().to_owned());
-        let mut dvss = Dvss { child, vendors, operators, log, http: http() };
-        assert!(!dvss.vendors.is_empty(), "`dvss up` did not say where it listens; its first line: {line:?}");
+        let dvss = Dvss { child, vendors, operators, log, http: http() };
+        assert!(!dvss.operators.is_empty(), "dvss did not say where it listens; its first line: {line:?}");
         if self.place.servers.is_none() {
             assert_eq!(place["data"], json!(data.display().to_string()));
-        } else {
-            dvss.ready_or_dead().await;
         }
         dvss
     }

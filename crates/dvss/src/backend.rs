@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use embedded::{Embedded, OpenError, SystemClock};
-use ports::Ports;
+use ports::tables::{Key, get_one};
+use ports::{Ports, blobs};
+use stores::tables::VENDORS;
 use stores::topics::STAGES;
 
 pub use servers::{Servers, ServersOptions};
@@ -19,6 +21,9 @@ use crate::config::Config;
 /// Looks at a directory that another process holds, and the wait between them.
 const LOCK_LOOKS: u32 = 10;
 const LOCK_LOOK: Duration = Duration::from_millis(200);
+
+/// The key of a row and of an object that nobody has, to see whether a store answers.
+const NOBODY: &str = "-";
 
 /// The topic that a stage's group reads.
 pub fn input_of(group: &str) -> Option<&'static str> {
@@ -63,6 +68,22 @@ impl Backend {
         let ports = self.ports();
         normalize::seed(&*ports.tables, ports.clock.now()).await.context("the shipped mappings")?;
         Ok(())
+    }
+
+    /// Asks each store for something small; the error names the one that does not answer. Not the registry: what
+    /// is known of it goes on without it.
+    pub async fn reach(&self) -> anyhow::Result<()> {
+        let ports = self.ports();
+        let log = async { ports.log.partitions(contract::topics::RAW).await.context("Kafka") };
+        let row = get_one(&*ports.tables, &VENDORS, Key::of(NOBODY));
+        let tables = async { row.await.context("DynamoDB") };
+        let objects = async {
+            match ports.raw.get(NOBODY).await {
+                Ok(_) | Err(blobs::Error::NotFound) => Ok(()),
+                Err(error) => Err(error).context("S3"),
+            }
+        };
+        tokio::try_join!(log, tables, objects).map(drop)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The processes: `dvss up` is every role in one, `dvss gateway`, `dvss processor …` and `dvss operator`
 //! are one each. All of them serve probes and metrics, wait for what they need, and drain on SIGTERM.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,8 @@ const EMBEDDED_MEMBER: &str = "embedded";
 const UPKEEP: Duration = Duration::from_secs(5);
 /// How often a process looks whether what it waits for is there.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often a process that works looks whether its servers answer.
+const REACH: Duration = Duration::from_secs(2);
 
 /// Which roles a process has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -227,7 +230,13 @@ pub async fn start(config: &Config, roles: Roles, logs: &str) -> anyhow::Result<
             Ok(())
         });
     }
-    let process = Arc::new(Process { handles, metrics, divergence, waits_for: Mutex::new(None) });
+    let process = Arc::new(Process {
+        handles,
+        metrics,
+        divergence,
+        waits_for: Mutex::default(),
+        away: Mutex::default(),
+    });
     {
         let operator = Operator::new(at(&ports, "operator")?, Arc::clone(&process) as Arc<dyn Host>);
         let (stop, whole) = (api.clone(), roles.operator);
@@ -243,7 +252,11 @@ pub async fn start(config: &Config, roles: Roles, logs: &str) -> anyhow::Result<
         process.wait_for("the servers".to_owned());
         let stop = stages.clone();
         tasks.stages.spawn(async move {
-            stop.run_until_cancelled(wait_until_prepared(&backend, &process, &gate)).await;
+            stop.run_until_cancelled(async {
+                wait_until_prepared(&backend, &process, &gate).await;
+                watch(&backend, &process).await
+            })
+            .await;
             // Whoever of these tasks ends by itself ends the process.
             stop.cancelled().await;
             Ok(())
@@ -283,6 +296,20 @@ async fn wait_until_prepared(backend: &Backend, process: &Process, gate: &Gate) 
     }
     *process.waits_for.lock() = None;
     gate.open();
+}
+
+/// Looks on while it works: who sends requests to a process asks whether it is ready.
+async fn watch(backend: &Backend, process: &Process) -> Infallible {
+    loop {
+        tokio::time::sleep(REACH).await;
+        let away = backend.reach().await.err().map(|error| format!("{error:#}"));
+        let before = std::mem::replace(&mut *process.away.lock(), away.clone());
+        match (before, away) {
+            (None, Some(away)) => tracing::warn!("not ready: {away}"),
+            (Some(_), None) => tracing::info!("ready again: every server answers"),
+            _ => {}
+        }
+    }
 }
 
 /// Closed until a process may begin to work.
@@ -356,7 +383,10 @@ struct Process {
     handles: Vec<Handle>,
     metrics: telemetry::Metrics,
     divergence: Arc<Divergence>,
+    /// What is missing before it can begin.
     waits_for: Mutex<Option<String>>,
+    /// Which server does not answer just now.
+    away: Mutex<Option<String>>,
 }
 
 impl Process {
@@ -384,6 +414,10 @@ impl Host for Process {
 
     fn waits_for(&self) -> Option<String> {
         self.waits_for.lock().clone()
+    }
+
+    fn away(&self) -> Option<String> {
+        self.away.lock().clone()
     }
 
     fn metrics(&self) -> String {

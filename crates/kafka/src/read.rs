@@ -93,6 +93,9 @@ fn fetch(
     limit: usize,
 ) -> Result<(Vec<RawRecord>, Offset), Error> {
     let failed = |error: &KafkaError| error::plain(error, &partition.to_string());
+    // A client that is told to read a topic that it never heard of looks for its leaders a second later.
+    let looked = client.fetch_metadata(Some(&partition.topic), cluster.options.request_timeout);
+    looked.map_err(|error| failed(&error))?;
     let place = [(partition, rdkafka::Offset::Offset(from))];
     let list = record::list(place).map_err(|error| failed(&error))?;
     client.assign(&list).map_err(|error| failed(&error))?;

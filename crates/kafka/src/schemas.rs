@@ -126,6 +126,8 @@ impl Schemas for Registry {
         let found = found.map_err(|error| meaning(&error, &what()))?;
         let id =
             found.id.ok_or_else(|| Error::Unavailable(format!("{}: an answer without an id", what())))?;
+        // What was written with it is read with it, also while the registry is away.
+        keep(&self.texts, id, schema.into());
         keep(&self.ids, key, id);
         Ok(id)
     }

@@ -45,6 +45,10 @@ pub trait Host: Send + Sync {
     fn waits_for(&self) -> Option<String> {
         None
     }
+    /// Which of the servers does not answer just now; `None` where all of them do.
+    fn away(&self) -> Option<String> {
+        None
+    }
     /// Prometheus text of this process' metrics.
     fn metrics(&self) -> String;
     /// Folds all facts of an entity anew; an error says why it could not.

@@ -43,9 +43,10 @@ pub async fn livez(State(operator): State<Operator>) -> impl IntoResponse {
     answer(operator.host.stages().iter().all(|stage| stage.live).then_some(()).ok_or("a loop stands still"))
 }
 
-/// `GET /readyz`: true while this process works and every stage of it is assigned and not draining.
+/// `GET /readyz`: true while this process works, its servers answer, and every stage of it is assigned and not
+/// draining.
 pub async fn readyz(State(operator): State<Operator>) -> impl IntoResponse {
-    let waits = operator.host.waits_for();
+    let waits = operator.host.waits_for().or_else(|| operator.host.away());
     let stuck = || operator.host.stages().into_iter().find(|stage| !stage.ready).map(|stage| stage.group);
     answer(waits.or_else(|| stuck().map(|group| format!("{group} is not ready"))).map_or(Ok(()), Err))
 }

@@ -6,6 +6,7 @@ use contract::{Code, topics};
 use ports::log::{Offset, Partition, RawRecord};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use stores::codec::CodecError;
 
 use crate::problem::Problem;
 use crate::server::Operator;
@@ -128,7 +129,8 @@ async fn value(operator: &Operator, record: &RawRecord) -> Result<Box<RawValue>,
     let text = if topics::PUBLIC.contains(&&*record.partition.topic) {
         match operator.codec.decode(&record.value).await {
             Ok(value) => value.to_string(),
-            Err(error) if error.is_transient() => {
+            // The registry's own word that it has no such schema: waiting here would hide what lies behind.
+            Err(error) if error.is_transient() && !is_unknown(&error) => {
                 let detail = format!("{} cannot be read now: {error}", record.coordinates());
                 return Err(Problem::new(Code::Unavailable, detail));
             }
@@ -143,6 +145,11 @@ async fn value(operator: &Operator, record: &RawRecord) -> Result<Box<RawValue>,
         }
     };
     RawValue::from_string(text).map_err(|error| internal(&error))
+}
+
+/// Whether the registry answered, and does not have the record's schema.
+fn is_unknown(error: &CodecError) -> bool {
+    matches!(error, CodecError::Registry(ports::schemas::Error::Unknown(_)))
 }
 
 fn write_offsets(offsets: &[Offset]) -> String {

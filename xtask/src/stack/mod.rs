@@ -8,6 +8,7 @@ mod prerequisites;
 mod probe;
 mod process;
 mod provision;
+mod python;
 mod server;
 
 use std::collections::BTreeMap;
@@ -57,6 +58,7 @@ impl Stack {
         let layout = Layout::new(root, name);
         let lock = lock(&layout)?;
         provision::provision(&layout)?;
+        python::provision(&layout)?;
         let record = match read_record(&layout)? {
             Some(record) if record.processes.values().any(Process::lives) => record,
             earlier => fresh(&layout, earlier)?,
@@ -140,7 +142,7 @@ impl Stack {
         for server in Server::ALL {
             self.wait_for(server)?;
         }
-        let addresses = serde_json::to_string_pretty(&addresses(&self.record.ports))?;
+        let addresses = serde_json::to_string_pretty(&addresses(&self.layout, &self.record.ports))?;
         write_whole(&self.layout.addresses(), &addresses)
     }
 
@@ -255,13 +257,16 @@ fn stop_all(record: &Record) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn addresses(ports: &Ports) -> serde_json::Value {
+/// What tests are told: where the servers are, and the clients of others that speak to them.
+fn addresses(layout: &Layout, ports: &Ports) -> serde_json::Value {
     let url = |port: u16| format!("http://127.0.0.1:{port}");
     json!({
         "kafka": format!("127.0.0.1:{}", ports.kafka),
         "s3": {"endpoint": url(ports.s3), "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY},
         "dynamodb": url(ports.dynamodb),
         "registry": format!("{}{CONFLUENT_API}", url(ports.registry)),
+        "kafkaTools": {"classpath": server::classes(&layout.server(Server::Kafka))},
+        "python": python::interpreter(layout),
     })
 }
 
@@ -304,14 +309,17 @@ mod tests {
 
     #[test]
     fn addresses_are_what_tests_read() {
+        let layout = Layout::new(Path::new("/root"), "");
         let ports = Ports { kafka: 1, controller: 2, s3: 3, dynamodb: 4, registry: 5 };
         let expected = json!({
             "kafka": "127.0.0.1:1",
             "s3": {"endpoint": "http://127.0.0.1:3", "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY},
             "dynamodb": "http://127.0.0.1:4",
             "registry": "http://127.0.0.1:5/apis/ccompat/v7",
+            "kafkaTools": {"classpath": format!("{}/libs/*", layout.server(Server::Kafka).display())},
+            "python": python::interpreter(&layout),
         });
-        assert_eq!(addresses(&ports), expected);
+        assert_eq!(addresses(&layout, &ports), expected);
     }
 
     #[test]

@@ -52,6 +52,14 @@ pub const OPENSSL: Prerequisite = Prerequisite {
     package: "libssl-dev",
 };
 
+/// Makes environments of its own, with `pip` in them.
+pub const PYTHON: Prerequisite = Prerequisite {
+    name: "Python with venv",
+    probe: &["python3", "-c", "import ensurepip, platform; print(platform.python_version())"],
+    oldest: (3, 10),
+    package: "python3-venv",
+};
+
 /// Makes sure that all of them are there: installs what is missing where this runs as root on Debian, and names the
 /// command where it does not.
 pub fn require(wanted: &[Prerequisite]) -> anyhow::Result<()> {

@@ -77,7 +77,7 @@ impl Server {
     pub fn command(self, layout: &Layout, ports: &Ports) -> Command {
         let home = layout.server(self);
         let data = layout.data(self);
-        let classes = format!("{}/*", home.join("libs").display());
+        let classes = classes(&home);
         match self {
             Self::Kafka => {
                 let mut command = java(&["-Xmx384m"], &home);
@@ -145,7 +145,7 @@ impl Server {
 pub fn format_kafka(layout: &Layout) -> Command {
     let home = layout.server(Server::Kafka);
     let mut command = java(&["-Xmx128m", "-XX:TieredStopAtLevel=1"], &home);
-    command.args(["-cp", &format!("{}/*", home.join("libs").display()), "kafka.tools.StorageTool"]);
+    command.args(["-cp", &classes(&home), "kafka.tools.StorageTool"]);
     // Any id will do: the cluster has one node and one life.
     command.args(["format", "--cluster-id", "ZHZzcy1zdGFjay0wMDAwMA", "--config"]);
     command.arg(layout.kafka_properties()).stdin(Stdio::null());
@@ -185,6 +185,11 @@ pub fn kafka_properties(data: &Path, ports: &Ports) -> String {
          num.network.threads=2\n\
          num.io.threads=4\n"
     )
+}
+
+/// The classpath of a server of Java's, and of the tools that come with it.
+pub fn classes(home: &Path) -> String {
+    format!("{}/*", home.join("libs").display())
 }
 
 /// Java with a small heap and the collector that needs the least beside it.

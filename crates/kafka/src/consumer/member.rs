@@ -191,8 +191,11 @@ impl Member {
         self.untold = self.untold.take().or(batch.assigned);
     }
 
-    /// Waits up to `wait` for the client to have something, and takes all that is there.
+    /// Waits up to `wait` for the client to have something, and takes all that is there. An outage leaves many
+    /// events behind, and they are one trouble: told one a poll, with the caller's pauses between, they would
+    /// last for minutes after the brokers are back.
     fn serve(&mut self, mut wait: Duration) -> Result<(), Error> {
+        let mut told = Ok(());
         while !self.buffer.is_full() || !wait.is_zero() {
             let polled = self.client.poll(wait);
             let nothing = polled.is_none();
@@ -200,20 +203,24 @@ impl Member {
                 None => None,
                 Some(Ok(message)) => {
                     keep(&mut self.positions, &mut self.buffer, &message);
+                    told = Ok(());
                     None
                 }
                 Some(Err(error)) => Some(error),
             };
             self.hear();
             if let Some(error) = trouble {
-                self.weigh(&error)?;
+                match self.weigh(&error) {
+                    Err(error) if self.dead.is_none() => told = Err(error),
+                    other => other?,
+                }
             }
             if nothing {
                 break;
             }
             wait = Duration::ZERO;
         }
-        Ok(())
+        told
     }
 
     /// Takes the group's news in.

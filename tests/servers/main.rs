@@ -1,0 +1,11 @@
+//! What only servers can show: their bad days, and what software that is not ours reads. Each test says so
+//! where there are no servers.
+
+mod halts;
+mod outages;
+mod outside;
+mod sizes;
+mod starts;
+
+#[path = "../support/mod.rs"]
+mod support;
