@@ -27,9 +27,9 @@ struct Arguments {
 enum Chore {
     /// Formatting, lints, dependency rules, documentation tests, tests; stops at the first that fails.
     Test {
-        /// Also bring up Kafka, S3, DynamoDB and a schema registry, and run the tests on them.
+        /// Leave out the half that brings up Kafka, S3, DynamoDB and a schema registry and runs on them.
         #[arg(long)]
-        servers: bool,
+        embedded_only: bool,
     },
     /// Gets the tools that `test` uses, into target/tools.
     Tools,
@@ -73,7 +73,7 @@ struct One {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
-        Chore::Test { servers } => steps::test(root(), servers),
+        Chore::Test { embedded_only } => steps::test(root(), !embedded_only),
         Chore::Tools => {
             for tool in [tools::NEXTEST, tools::DENY] {
                 println!("{}", tool.get(root())?.display());

@@ -12,8 +12,13 @@ use crate::tools::{DENY, NEXTEST};
 /// The name of the stack that the tests run on: theirs alone, from its start to its end.
 const STACK: &str = "test";
 
-/// Runs every step in `root`; the first that fails ends it.
-/// `servers`: the tests run on a stack of their own, not on the embedded default alone.
+/// What the first half of the tests leaves to the second: what has nothing to say without servers.
+const WITHOUT_SERVERS: &str = "not (package(kafka) | package(aws))";
+/// The second half: whatever speaks to servers where there are some.
+const ON_SERVERS: &str = "package(kafka) | package(aws) | package(dvss)";
+
+/// Runs every step in `root`; the first that fails ends it. The tests run twice: on the embedded default, and
+/// (where `servers`) on a stack of their own.
 pub fn test(root: &Path, servers: bool) -> anyhow::Result<()> {
     effects::catch_interrupts()?;
     let start = now();
@@ -22,6 +27,7 @@ pub fn test(root: &Path, servers: bool) -> anyhow::Result<()> {
     // The runner is a convenience, unlike the rules: without it, cargo's own runs the same tests.
     let nextest =
         NEXTEST.get(root).inspect_err(|error| eprintln!("xtask: {error:#}; using `cargo test`")).ok();
+    let tests = |filter| tests(nextest.as_deref(), filter);
 
     let steps = vec![
         Step::new("format", cargo(&["fmt", "--all", "--check"])),
@@ -35,30 +41,39 @@ pub fn test(root: &Path, servers: bool) -> anyhow::Result<()> {
             command
         }),
         Step::new("documentation tests", cargo(&["test", "--workspace", "--doc", "--quiet", "--locked"])),
+        Step::new("tests", tests(WITHOUT_SERVERS)),
     ];
-    let count = steps.len() + 1 + usize::from(servers);
+    let count = steps.len() + if servers { 2 } else { 0 };
     for (index, step) in steps.into_iter().enumerate() {
         step.run(index + 1, count, root)?;
     }
+    if servers {
+        let (stack, addresses) = bring_up(root, count)?;
+        let mut tests = tests(ON_SERVERS);
+        tests.env(stack::ADDRESSES, addresses);
+        Step::new("tests on servers", tests).run(count, count, root)?;
+        stack.down()?;
+    } else {
+        eprintln!("xtask test: NOT run on Kafka, S3, DynamoDB and a schema registry, as was asked for");
+    }
+    eprintln!("xtask test: all {count} steps passed in {:.1} s", (now() - start).as_secs_f64());
+    Ok(())
+}
 
-    let stack = if servers { Some(bring_up(root, count)?) } else { None };
-    let mut tests = match nextest {
+/// Runs the tests of the whole workspace that the filter names; without the runner, all of them.
+fn tests(nextest: Option<&Path>, filter: &str) -> Command {
+    let mut command = match nextest {
         Some(nextest) => {
             let mut command = Command::new(nextest);
             command.args(["nextest", "run", "--workspace", "--locked", "--status-level", "slow"]);
+            command.args(["--filterset", filter]);
             command
         }
         None => cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast", "--locked"]),
     };
-    if let Some((_, addresses)) = &stack {
-        tests.env(stack::ADDRESSES, addresses);
-    }
-    Step::new("tests", tests).run(count, count, root)?;
-    if let Some((stack, _)) = stack {
-        stack.down()?;
-    }
-    eprintln!("xtask test: all {count} steps passed in {:.1} s", (now() - start).as_secs_f64());
-    Ok(())
+    // Whose tests run on servers is decided here.
+    command.env_remove(stack::ADDRESSES);
+    command
 }
 
 /// A stack for the tests, and where its addresses are. From here on it is stopped whatever happens, and its
