@@ -44,6 +44,7 @@ def read(brokers, registry, *topics):
             "partition": record.partition(),
             "offset": record.offset(),
             "key": record.key().decode(),
+            "headers": {name: value.decode() for name, value in record.headers() or []},
             "value": value,
         }
         print(json.dumps(shown))

@@ -1,13 +1,16 @@
 //! The public topics, read by software that is not ours.
 
+use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::support::oracle::{FACT_TOPICS, PUBLIC, assert_balanced, assert_once, coordinates, facts, public};
+use crate::support::oracle::{
+    self, FACT_TOPICS, PUBLIC, assert_balanced, assert_once, coordinates, facts, public,
+};
 use crate::support::servers::{Stack, stack};
-use crate::support::{Place, change, envelope, root, seconds_past_noon as at, stock};
+use crate::support::{Place, change, envelope, eventually, root, run, seconds_past_noon as at, stock};
 
 /// The script that speaks to Kafka and to the registry with Confluent's own client.
 fn client() -> PathBuf {
@@ -104,5 +107,72 @@ async fn others_read_each_fact_once() {
     );
     assert_eq!(committed, facts(&ours).len(), "the console consumer sees each fact once");
     assert!(all > committed, "what the outbox left when it died is in the topics: {all}");
+    dvss.stop().await;
+}
+
+/// Vendors write to Kafka with clients of their own, in every form; what is known through one door is known at
+/// the other, and what is refused is told in the headers that Connect's dead letters have.
+#[tokio::test]
+async fn vendors_write_to_kafka() {
+    let Some(stack) = stack() else { return };
+    let place = Place::on(stack.clone());
+    let dvss = place.up().env("DVSS_GATEWAY__INBOUND_LOOK", "200ms").go().await;
+    let acme = dvss.vendor("acme").await;
+    dvss.send(&acme, &stock("both", &at(0), "A", "1")).await.expect(202);
+    // The topic is made while gateways run.
+    let config = place.config();
+    let made = run(&["topics", "apply", "--vendor", "acme", "--config", &config]).await;
+    assert_eq!(made.code, 0, "{}{}", made.stdout, made.stderr);
+
+    let topic = place.name("dvss.inbound.acme");
+    let structured = json!({
+        "specversion": "1.0", "id": "s", "source": "/erp", "type": "InventoryUpdated", "time": at(20),
+        "data": {"sku": "S", "warehouseId": "w1", "quantityOnHand": "3"},
+    });
+    let binary = json!({
+        "ce_specversion": "1.0", "ce_id": "b", "ce_source": "/erp", "ce_type": "InventoryUpdated", "ce_time": at(30),
+    });
+    let payload = json!({"sku": "B", "warehouseId": "w1", "quantityOnHand": "4"});
+    let records = [
+        json!({"value": stock("both", &at(0), "A", "1").to_string(), "key": "A"}),
+        json!({"value": stock("envelope", &at(10), "E", "2").to_string()}),
+        json!({"value": stock("envelope", &at(10), "E", "2").to_string()}),
+        json!({"value": structured.to_string(), "headers": {"content-type": "application/cloudevents+json"}}),
+        json!({"value": payload.to_string(), "headers": binary}),
+        json!({"value": "{\"no", "key": "poison"}),
+        json!({"hex": "ff00"}),
+        json!({"value": stock("both", &at(0), "A", "other").to_string()}),
+    ];
+    let with_topic = |record: &Value| {
+        let mut record = record.clone();
+        record["topic"] = json!(topic);
+        record
+    };
+    publish(&stack, &place, &records.iter().map(with_topic).collect::<Vec<_>>()).await;
+
+    let taken = eventually("the door has taken or refused every record", async || {
+        let books = dvss.settled().await;
+        let account = oracle::account(&books, "acme");
+        (account["accepted"] == 5 && account["refused"] == 2).then_some(books)
+    })
+    .await;
+    assert_balanced(&taken);
+    assert_eq!(oracle::account(&taken, "acme")["published"], 4);
+    assert_eq!(oracle::account(&taken, "acme")["conflict"], 1);
+
+    let theirs = read(&stack, &place, &PUBLIC).await;
+    let skus: BTreeSet<&str> =
+        theirs.iter().filter_map(|record| record["value"]["data"]["sku"].as_str()).collect();
+    assert_eq!(skus, BTreeSet::from(["A", "B", "E", "S"]));
+    let header = |record: &Value, name: &str| {
+        record["headers"][format!("__connect.errors.{name}")].as_str().unwrap_or_default().to_owned()
+    };
+    let refused: BTreeSet<_> = theirs
+        .iter()
+        .filter(|record| record["value"]["stage"] == "dvss.gateway")
+        .map(|record| (header(record, "topic"), header(record, "exception.class.name")))
+        .collect();
+    let because = |code: &str| ("dvss.inbound.acme".to_owned(), code.to_owned());
+    assert_eq!(refused, BTreeSet::from([because("json-syntax"), because("json-encoding")]), "{theirs:?}");
     dvss.stop().await;
 }

@@ -5,6 +5,7 @@ mod compose;
 mod effects;
 #[cfg(test)]
 mod layers;
+mod soak;
 mod stack;
 mod steps;
 mod tools;
@@ -30,6 +31,19 @@ enum Chore {
         /// Leave out the half that brings up Kafka, S3, DynamoDB and a schema registry and runs on them.
         #[arg(long)]
         embedded_only: bool,
+    },
+    /// Sends events while roles and servers are killed and restarted, and proves the books in the end: on a stack
+    /// of its own.
+    Soak {
+        /// How many events, at least.
+        #[arg(long, default_value_t = 50_000)]
+        events: u32,
+        /// Decides what is sent and what goes wrong.
+        #[arg(long, default_value_t = 20_240_501)]
+        seed: u64,
+        /// With optimised binaries: for long runs.
+        #[arg(long)]
+        release: bool,
     },
     /// Gets the tools that `test` uses, into target/tools.
     Tools,
@@ -74,6 +88,10 @@ struct One {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
         Chore::Test { embedded_only } => steps::test(root(), !embedded_only),
+        Chore::Soak { events, seed, release } => {
+            effects::catch_interrupts()?;
+            soak::run(root(), &soak::Options { events: Some(events), seed: Some(seed), release })
+        }
         Chore::Tools => {
             for tool in [tools::NEXTEST, tools::DENY] {
                 println!("{}", tool.get(root())?.display());

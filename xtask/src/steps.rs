@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::bail;
 
 use crate::effects::{self, now};
+use crate::soak;
 use crate::stack::{self, Guard, Stack};
 use crate::tools::{DENY, NEXTEST};
 
@@ -43,7 +44,7 @@ pub fn test(root: &Path, servers: bool) -> anyhow::Result<()> {
         Step::new("documentation tests", cargo(&["test", "--workspace", "--doc", "--quiet", "--locked"])),
         Step::new("tests", tests(WITHOUT_SERVERS)),
     ];
-    let count = steps.len() + if servers { 2 } else { 0 };
+    let count = steps.len() + if servers { 3 } else { 0 };
     for (index, step) in steps.into_iter().enumerate() {
         step.run(index + 1, count, root)?;
     }
@@ -51,8 +52,11 @@ pub fn test(root: &Path, servers: bool) -> anyhow::Result<()> {
         let (stack, addresses) = bring_up(root, count)?;
         let mut tests = tests(ON_SERVERS);
         tests.env(stack::ADDRESSES, addresses);
-        Step::new("tests on servers", tests).run(count, count, root)?;
+        Step::new("tests on servers", tests).run(count - 1, count, root)?;
         stack.down()?;
+        // It restarts servers, and so has a stack of its own.
+        eprintln!("xtask: {count}/{count} a short soak");
+        soak::run(root, &soak::Options::default())?;
     } else {
         eprintln!("xtask test: NOT run on Kafka, S3, DynamoDB and a schema registry, as was asked for");
     }
@@ -79,11 +83,11 @@ fn tests(nextest: Option<&Path>, filter: &str) -> Command {
 /// A stack for the tests, and where its addresses are. From here on it is stopped whatever happens, and its
 /// logs stay.
 fn bring_up(root: &Path, count: usize) -> anyhow::Result<(Guard, PathBuf)> {
-    eprintln!("xtask: {}/{count} the stack", count - 1);
+    eprintln!("xtask: {}/{count} the stack", count - 2);
     let start = now();
     let stack = Stack::up(root, STACK)?;
     let addresses = stack.addresses();
-    eprintln!("xtask: {}/{count} took {:.1} s", count - 1, (now() - start).as_secs_f64());
+    eprintln!("xtask: {}/{count} took {:.1} s", count - 2, (now() - start).as_secs_f64());
     Ok((Guard::new(stack), addresses))
 }
 

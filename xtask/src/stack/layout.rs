@@ -9,13 +9,19 @@ use super::server::Server;
 #[derive(Clone)]
 pub struct Layout {
     root: PathBuf,
+    name: String,
     home: PathBuf,
 }
 
 impl Layout {
     /// The stack of this name in the workspace `root`; the one without a name is `cargo xtask stack`'s own.
     pub fn new(root: &Path, name: &str) -> Self {
-        Self { root: root.to_owned(), home: root.join("target/stack").join(name) }
+        Self { root: root.to_owned(), name: name.to_owned(), home: root.join("target/stack").join(name) }
+    }
+
+    /// The stack's name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The programs of all servers.

@@ -142,7 +142,9 @@ impl Stack {
         for server in Server::ALL {
             self.wait_for(server)?;
         }
-        let addresses = serde_json::to_string_pretty(&addresses(&self.layout, &self.record.ports))?;
+        let chores = std::env::current_exe().context("cannot tell where this program is")?;
+        let addresses = addresses(&self.layout, &self.record.ports, &chores);
+        let addresses = serde_json::to_string_pretty(&addresses)?;
         write_whole(&self.layout.addresses(), &addresses)
     }
 
@@ -196,29 +198,46 @@ impl Stack {
     }
 }
 
-/// A stack that is stopped when this value goes, whichever way: return, error or panic.
-pub struct Guard(Option<Stack>);
+/// A stack that is stopped when this value goes, whichever way: return, error or panic. Meanwhile others may
+/// stop and start servers of it.
+pub struct Guard(Option<Layout>);
 
 impl Guard {
     /// Guards the stack.
     pub fn new(stack: Stack) -> Self {
-        Self(Some(stack))
+        Self(Some(stack.layout))
     }
 
     /// Stops the stack, and says whether that went well.
     pub fn down(mut self) -> anyhow::Result<()> {
-        self.0.take().map_or(Ok(()), Stack::down)
+        self.0.take().map_or(Ok(()), take_down)
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if let Some(stack) = self.0.take() {
-            eprintln!("xtask: stopping the stack; its logs lie in {}", stack.logs().display());
-            if let Err(error) = stack.down() {
+        if let Some(layout) = self.0.take() {
+            eprintln!("xtask: stopping the stack; its logs lie in {}", layout.logs().display());
+            if let Err(error) = take_down(layout) {
                 eprintln!("xtask: {error:#}");
             }
         }
+    }
+}
+
+/// Whoever is starting a server of it is waited for, or that server would stay.
+fn take_down(layout: Layout) -> anyhow::Result<()> {
+    let start = now();
+    let lock = loop {
+        match lock(&layout) {
+            Ok(lock) => break lock,
+            Err(error) if now() - start > START_UP + GRACE => return Err(error),
+            Err(_) => pause(Duration::from_millis(50)),
+        }
+    };
+    match read_record(&layout)? {
+        Some(record) => Stack { layout, record, _lock: lock }.down(),
+        None => Ok(()),
     }
 }
 
@@ -257,8 +276,9 @@ fn stop_all(record: &Record) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What tests are told: where the servers are, and the clients of others that speak to them.
-fn addresses(layout: &Layout, ports: &Ports) -> serde_json::Value {
+/// What tests are told: where the servers are, the clients of others that speak to them, and the command that
+/// stops and starts them. `chores` is this program.
+fn addresses(layout: &Layout, ports: &Ports, chores: &Path) -> serde_json::Value {
     let url = |port: u16| format!("http://127.0.0.1:{port}");
     json!({
         "kafka": format!("127.0.0.1:{}", ports.kafka),
@@ -267,6 +287,7 @@ fn addresses(layout: &Layout, ports: &Ports) -> serde_json::Value {
         "registry": format!("{}{CONFLUENT_API}", url(ports.registry)),
         "kafkaTools": {"classpath": server::classes(&layout.server(Server::Kafka))},
         "python": python::interpreter(layout),
+        "control": [chores, Path::new("stack"), Path::new("--name"), Path::new(layout.name())],
     })
 }
 
@@ -309,7 +330,7 @@ mod tests {
 
     #[test]
     fn addresses_are_what_tests_read() {
-        let layout = Layout::new(Path::new("/root"), "");
+        let layout = Layout::new(Path::new("/root"), "x");
         let ports = Ports { kafka: 1, controller: 2, s3: 3, dynamodb: 4, registry: 5 };
         let expected = json!({
             "kafka": "127.0.0.1:1",
@@ -318,8 +339,9 @@ mod tests {
             "registry": "http://127.0.0.1:5/apis/ccompat/v7",
             "kafkaTools": {"classpath": format!("{}/libs/*", layout.server(Server::Kafka).display())},
             "python": python::interpreter(&layout),
+            "control": ["/bin/xtask", "stack", "--name", "x"],
         });
-        assert_eq!(addresses(&layout, &ports), expected);
+        assert_eq!(addresses(&layout, &ports, Path::new("/bin/xtask")), expected);
     }
 
     #[test]
