@@ -30,7 +30,7 @@ const BOOKS: Duration = Duration::from_secs(3_600);
 /// Figures of what holds.
 #[derive(Default)]
 pub struct Judged {
-    answers: [u64; 3],
+    answers: [u64; 4],
     objects: usize,
     books: [u64; 7],
     effects: usize,
@@ -79,6 +79,9 @@ fn answers(traffic: &[Traffic], settled: &[Vec<Settled>], judged: &mut Judged) -
                 Answer::Accepted(id) => (0, Some(id)),
                 Answer::Duplicate(id) => (1, Some(id)),
                 Answer::Conflict(_) => (2, None),
+                // Nobody else has its id, so that it was taken.
+                Answer::Unsaid if matches!(event.kind, Kind::Fresh | Kind::Poison) => (3, Some(event.id)),
+                Answer::Unsaid => (3, None),
             };
             judged.answers[which] += 1;
             if id == Some(event.id) {
@@ -99,6 +102,9 @@ fn may_be(event: &Event, settled: &Settled, first: impl Fn(u32) -> IngestId) -> 
     let own = |answer: Answer| {
         answer == Answer::Accepted(event.id) || (settled.retried && answer == Answer::Duplicate(event.id))
     };
+    if settled.answer == Answer::Unsaid {
+        return true;
+    }
     match event.kind {
         Kind::Fresh | Kind::Poison => own(settled.answer),
         Kind::Repeat { of } => settled.answer == Answer::Duplicate(first(of)),
@@ -313,8 +319,11 @@ async fn objects(
 
 impl fmt::Display for Judged {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [accepted, duplicate, conflict] = self.answers;
-        writeln!(formatter, "answers          202 {accepted}, 200 {duplicate}, 409 {conflict}")?;
+        let [accepted, duplicate, conflict, unsaid] = self.answers;
+        writeln!(
+            formatter,
+            "answers          202 {accepted}, 200 {duplicate}, 409 {conflict}, by Kafka {unsaid}"
+        )?;
         let books: Vec<String> =
             BOOK_COLUMNS.iter().zip(self.books).map(|(name, number)| format!("{name} {number}")).collect();
         writeln!(formatter, "books            {}", books.join(", "))?;

@@ -4,9 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use contract::IngestId;
-use futures::{StreamExt as _, stream};
+use bytes::Bytes;
+use contract::topics::inbound;
+use contract::{IngestId, VendorId};
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _, stream};
+use ports::Log;
+use ports::log::{Ends, Offset, Record};
 use serde_json::Value;
+use stores::topics::INBOUND_GROUP;
 use tokio::time::{Instant, sleep};
 
 use crate::fleet::Gateways;
@@ -21,21 +27,19 @@ const PAUSE: Duration = Duration::from_millis(250);
 const AT_ONCE: usize = 8;
 
 /// Which way a round comes in.
-///
-/// The Kafka door belongs here: it appends the envelope to `<prefix>dvss.inbound.<vendor>` and has no answer
-/// but the broker's, so that it settles an event as handed over, and what became of it is looked up at the
-/// end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Door {
     /// `POST /v1/events`, one event a request.
     Single,
     /// `POST /v1/events:batch`.
     Batch,
+    /// A record an event, on the vendor's own topic.
+    Kafka,
 }
 
 impl Door {
     /// Every door, in the order in which rounds take turns.
-    pub const ALL: [Self; 2] = [Self::Batch, Self::Single];
+    pub const ALL: [Self; 3] = [Self::Batch, Self::Kafka, Self::Single];
 }
 
 /// The answer that settled an event.
@@ -47,6 +51,8 @@ pub enum Answer {
     Duplicate(IngestId),
     /// 409.
     Conflict(IngestId),
+    /// The Kafka door has gone on behind the record, and says no more: what became of it is seen in the end.
+    Unsaid,
 }
 
 /// What became of an event at the door.
@@ -76,6 +82,7 @@ pub struct Sender {
     vendor: Vendor,
     gateways: Gateways,
     counts: Arc<Counts>,
+    log: Arc<dyn Log>,
 }
 
 /// What an attempt came to, an event each; `None`: send it again.
@@ -83,19 +90,65 @@ type Attempt = Vec<Option<Answer>>;
 
 impl Sender {
     /// A sender for the vendor.
-    pub fn new(vendor: Vendor, gateways: Gateways, counts: Arc<Counts>) -> Self {
-        Self { http: http(), vendor, gateways, counts }
+    pub fn new(vendor: Vendor, gateways: Gateways, counts: Arc<Counts>, log: Arc<dyn Log>) -> Self {
+        Self { http: http(), vendor, gateways, counts, log }
     }
 
     /// Sends the events until each is settled.
     pub async fn deliver(&self, door: Door, events: &[Event]) -> Vec<Settled> {
         match door {
             Door::Batch => self.until_settled(events, true).await,
+            Door::Kafka => self.write(events).await,
             Door::Single => {
                 let one = |event| self.until_settled(std::slice::from_ref(event), false);
                 let each: Vec<_> = events.iter().map(one).collect();
                 stream::iter(each).buffered(AT_ONCE).concat().await
             }
+        }
+    }
+
+    /// Writes the events, each until the broker has it, and waits until the door has gone on behind them.
+    async fn write(&self, events: &[Event]) -> Vec<Settled> {
+        let topic = inbound(&VendorId::parse(self.vendor.id.as_str()).expect("an id"));
+        let mut settled = Vec::new();
+        for event in events {
+            let record = Record {
+                topic: topic.as_str().into(),
+                partition: None,
+                key: None,
+                value: Bytes::copy_from_slice(event.body.as_bytes()),
+                headers: Vec::new(),
+            };
+            self.in_time("written", || self.log.append(record.clone()).map(Result::ok).boxed()).await;
+            // The door may read it more than once.
+            settled.push(Settled { answer: Answer::Unsaid, retried: true });
+        }
+        self.in_time("taken", || self.is_behind(&topic).boxed()).await;
+        self.counts.settled.fetch_add(events.len() as u64, Ordering::Relaxed);
+        settled
+    }
+
+    /// Whether the door has gone on behind everything on the topic.
+    async fn is_behind(&self, topic: &str) -> Option<()> {
+        let ends = self.log.ends(topic).await.ok()?;
+        let committed = self.log.committed(INBOUND_GROUP, topic).await.ok()?;
+        let left = |(at, ends): (Option<Offset>, Ends)| at.unwrap_or(0) < ends.uncommitted;
+        (!committed.into_iter().zip(ends).any(left)).then_some(())
+    }
+
+    /// Asks until there is an answer.
+    async fn in_time<'a, T>(&self, what: &str, ask: impl Fn() -> BoxFuture<'a, Option<T>> + Send) -> T {
+        let begun = Instant::now();
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{}'s records: not {what} after {PATIENCE:?}",
+                self.vendor.id
+            );
+            sleep(PAUSE).await;
         }
     }
 

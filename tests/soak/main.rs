@@ -101,8 +101,11 @@ async fn run(options: Options) {
 
     let servers = Servers::new(&options.stack, directory);
     let config = servers.config.display().to_string();
-    for command in [["topics", "apply"], ["tables", "apply"], ["schemas", "register"]] {
-        let ran = support::run(&[command[0], command[1], "--config", &config]).await;
+    let of_vendors: Vec<&str> = VENDORS.iter().flat_map(|id| ["--vendor", id]).collect();
+    for (command, more) in
+        [(["topics", "apply"], &of_vendors[..]), (["tables", "apply"], &[]), (["schemas", "register"], &[])]
+    {
+        let ran = support::run(&[&command[..], &["--config", &config], more].concat()).await;
         assert_eq!(ran.code, 0, "{command:?}: {}{}", ran.stdout, ran.stderr);
     }
     let fleet =
@@ -119,7 +122,8 @@ async fn run(options: Options) {
     // Senders and the watcher end with this set.
     let mut senders = JoinSet::new();
     for (index, (traffic, vendor)) in traffic.iter().cloned().zip(vendors).enumerate() {
-        let sender = Sender::new(vendor, fleet.gateways.clone(), Arc::clone(&counts));
+        let sender =
+            Sender::new(vendor, fleet.gateways.clone(), Arc::clone(&counts), Arc::clone(&readers.log));
         let turn =
             Turn { allowed: allowed.clone(), counts: Arc::clone(&counts), behind: Arc::clone(&behind) };
         senders.spawn(async move { (index, send(&traffic, &sender, turn).await) });
