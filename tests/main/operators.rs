@@ -319,6 +319,7 @@ async fn the_books_have_the_shape_that_is_promised() {
                 "missing",
                 "published",
                 "quarantined",
+                "refused",
                 "repeats",
                 "vendorId"
             ]

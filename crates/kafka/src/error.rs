@@ -14,7 +14,8 @@ pub fn plain(error: &KafkaError, what: &str) -> Error {
 /// The same, of a code.
 pub fn of_code(code: Code, what: &str) -> Error {
     match code {
-        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
+        // No topic has a name that the broker does not take.
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::InvalidTopic => {
             Error::Missing(what.to_owned())
         }
         Code::FencedInstanceId => Error::Fenced(format!("{what}: {code}")),
