@@ -6,10 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::topics;
-use ports::Ports;
-use runtime::{Fatal, Processor as _, Service};
+use contract::{Code, Fingerprint};
+use gateway::Inbound;
+use parking_lot::Mutex;
+use ports::{Ports, log};
+use runtime::{Fatal, Handle, Processor as _, Service};
 use stores::quarantine::QuarantineStore;
+use stores::topics::inbound_topics;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -30,11 +33,27 @@ pub struct Door {
     pub options: runtime::Options,
     /// How often it looks which topics there are.
     pub look: Duration,
+    /// Where others see how it is.
+    pub view: View,
+}
+
+/// How the door is, for others; nothing while no vendor writes to Kafka.
+#[derive(Clone, Default)]
+pub struct View(Arc<Mutex<Option<Handle>>>);
+
+impl View {
+    /// Whether its loop turns, and whether it is assigned.
+    pub fn health(&self) -> Option<(bool, bool)> {
+        self.0.lock().as_ref().map(|handle| (handle.is_live(), handle.is_ready()))
+    }
 }
 
 /// The member at work.
 struct Member {
-    topics: Vec<String>,
+    /// The topics that there were.
+    found: Vec<String>,
+    /// Those that are left out, since the group's offset lies outside of them.
+    lost: Vec<String>,
     stop: CancellationToken,
     task: JoinHandle<Result<(), Fatal>>,
 }
@@ -47,11 +66,16 @@ impl Door {
             let mut pause = self.look;
             match member.take() {
                 Some(ended) if ended.task.is_finished() => {
-                    // The loop has said why, with its code.
                     self.ended(ended).await;
                     pause = PAUSE;
                 }
-                before => member = self.renewed(before, &stop).await,
+                before => match self.renewed(before, &stop).await {
+                    Ok(renewed) => member = renewed,
+                    Err((before, error)) => {
+                        tracing::warn!(stage = Inbound::NAME, %error, "which topics vendors write to cannot be asked");
+                        member = before;
+                    }
+                },
             }
             if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 break;
@@ -62,55 +86,95 @@ impl Door {
         }
     }
 
-    /// The member for the topics that there are now.
-    async fn renewed(&self, before: Option<Member>, stop: &CancellationToken) -> Option<Member> {
-        let topics: Vec<String> = match self.ports.log.topics(topics::INBOUND).await {
-            Ok(found) => found.into_iter().filter(|name| topics::inbound_vendor(name).is_some()).collect(),
-            Err(error) => {
-                tracing::warn!(stage = gateway::Inbound::NAME, %error, "which topics vendors write to cannot be asked");
-                return before;
-            }
+    /// The member for the topics that there are now; the one before where that cannot be found out.
+    async fn renewed(
+        &self,
+        before: Option<Member>,
+        stop: &CancellationToken,
+    ) -> Result<Option<Member>, (Option<Member>, log::Error)> {
+        let (found, lost) = match self.topics(before.as_ref()).await {
+            Ok(topics) => topics,
+            Err(error) => return Err((before, error)),
         };
         match before {
-            Some(member) if member.topics == topics => return Some(member),
+            Some(member) if member.found == found && member.lost == lost => return Ok(Some(member)),
             Some(member) => {
                 member.stop.cancel();
                 self.ended(member).await;
             }
             None => {}
         }
-        (!topics.is_empty()).then(|| self.begin(topics, stop))
+        for topic in &lost {
+            tracing::error!(
+                stage = Inbound::NAME,
+                code = %Code::OffsetOutOfRange,
+                topic,
+                "not read: the group's offset lies outside of the topic; set it with kafka-consumer-groups"
+            );
+        }
+        let read: Vec<&str> = found.iter().filter(|name| !lost.contains(name)).map(String::as_str).collect();
+        if read.is_empty() {
+            *self.view.0.lock() = None;
+            return Ok(None);
+        }
+        let (task, stop) = self.begin(&read, stop);
+        Ok(Some(Member { found, lost, stop, task }))
     }
 
-    fn begin(&self, topics: Vec<String>, stop: &CancellationToken) -> Member {
-        tracing::info!(stage = gateway::Inbound::NAME, ?topics, "vendors write to these topics");
-        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+    /// The topics that there are, and those of them that cannot be read on: one vendor's must not keep the others'
+    /// from being read. Asks where something may have changed.
+    async fn topics(&self, before: Option<&Member>) -> Result<(Vec<String>, Vec<String>), log::Error> {
+        let log = &*self.ports.log;
+        let found: Vec<String> = inbound_topics(log).await?.into_iter().map(|(topic, _)| topic).collect();
+        let known = before.filter(|member| member.found == found);
+        let suspects = known.map_or(&found, |member| &member.lost);
+        let mut lost = Vec::new();
+        for topic in suspects {
+            let committed = log.committed(Inbound::NAME, topic).await?;
+            let within = |(at, ends): (Option<log::Offset>, log::Ends)| {
+                (ends.start..=ends.uncommitted).contains(&Inbound::FIRST.of(at))
+            };
+            if !committed.into_iter().zip(log.ends(topic).await?).all(within) {
+                lost.push(topic.clone());
+            }
+        }
+        Ok((found, lost))
+    }
+
+    fn begin(
+        &self,
+        topics: &[&str],
+        stop: &CancellationToken,
+    ) -> (JoinHandle<Result<(), Fatal>>, CancellationToken) {
+        tracing::info!(stage = Inbound::NAME, ?topics, "vendors write to these topics");
         let service = Service::new(
             Arc::clone(&self.inbound),
             Arc::clone(&self.ports.log),
             Arc::clone(&self.quarantine) as _,
-            &names,
-            &self.member,
+            topics,
+            &member(&self.member, topics),
             self.options.clone(),
         );
+        *self.view.0.lock() = Some(service.handle());
         let stop = stop.child_token();
-        let task = tokio::spawn(service.run(stop.clone()));
-        Member { topics, stop, task }
+        (tokio::spawn(service.run(stop.clone())), stop)
     }
 
+    /// The loop has said why it ended.
     async fn ended(&self, member: Member) {
         match member.task.await {
             Ok(Ok(())) => {}
-            Ok(Err(fatal)) => {
-                tracing::error!(
-                    stage = fatal.stage,
-                    code = %fatal.code,
-                    "the Kafka door is shut, and opens again in {PAUSE:?}: {fatal}"
-                );
-            }
-            Err(panic) => tracing::error!(stage = gateway::Inbound::NAME, "a defect of dvss: {panic}"),
+            Ok(Err(_)) => tracing::info!(stage = Inbound::NAME, "the Kafka door opens again in {PAUSE:?}"),
+            Err(panic) => tracing::error!(stage = Inbound::NAME, "a defect of dvss: {panic}"),
         }
     }
+}
+
+/// The name in the group. A static member that comes back within its session is given what it had, without a
+/// look at the topics that it asks for now: so other topics make it another member.
+fn member(process: &str, topics: &[&str]) -> String {
+    let print = Fingerprint::of_bytes(topics.join("\n").as_bytes()).to_string();
+    format!("{process}-{}", &print[..8])
 }
 
 #[cfg(test)]
@@ -119,6 +183,14 @@ mod tests {
 
     #[test]
     fn the_doors_group_is_the_one_that_operators_read_of() {
-        assert_eq!(gateway::Inbound::NAME, stores::topics::INBOUND_GROUP);
+        assert_eq!(Inbound::NAME, stores::topics::INBOUND_GROUP);
+    }
+
+    #[test]
+    fn other_topics_make_another_member() {
+        let one = member("a", &["t.x"]);
+        assert!(one.starts_with("a-") && one == member("a", &["t.x"]));
+        assert_ne!(one, member("a", &["t.x", "t.y"]));
+        assert_ne!(one, member("b", &["t.x"]));
     }
 }

@@ -203,6 +203,7 @@ pub async fn start(config: &Config, roles: Roles, logs: &str) -> anyhow::Result<
             Ok(())
         });
     }
+    let kafka_door = inbound::View::default();
     if let Some(door) = door {
         let ports = at(&ports, "gateway")?;
         let gateway = gateway::Gateway::new(ports.clone(), config.gateway.clone());
@@ -214,6 +215,7 @@ pub async fn start(config: &Config, roles: Roles, logs: &str) -> anyhow::Result<
             member: member(config)?,
             options: config.runtime.clone(),
             look: config.gateway.inbound_look,
+            view: kafka_door.clone(),
         };
         let (stop, shut) = (doors.clone(), gate.clone());
         tasks.doors.spawn(async move {
@@ -236,6 +238,7 @@ pub async fn start(config: &Config, roles: Roles, logs: &str) -> anyhow::Result<
         divergence,
         waits_for: Mutex::default(),
         away: Mutex::default(),
+        kafka_door,
     });
     {
         let operator = Operator::new(at(&ports, "operator")?, Arc::clone(&process) as Arc<dyn Host>);
@@ -387,6 +390,7 @@ struct Process {
     waits_for: Mutex<Option<String>>,
     /// Which server does not answer just now.
     away: Mutex<Option<String>>,
+    kafka_door: inbound::View,
 }
 
 impl Process {
@@ -410,6 +414,10 @@ impl Host for Process {
             ready: handle.is_ready(),
         };
         self.handles.iter().map(health).collect()
+    }
+
+    fn inbound(&self) -> Option<(bool, bool)> {
+        self.kafka_door.health()
     }
 
     fn waits_for(&self) -> Option<String> {

@@ -71,7 +71,12 @@ impl Admission {
 
     /// Pays for a request and one event of it. What more events cost is paid from the purse.
     pub fn pay(&self, vendor: &Vendor) -> Result<Purse, TooFast> {
-        let lane = self.lane(vendor);
+        self.pay_as(&vendor.vendor_id, vendor.settings.rate)
+    }
+
+    /// The same, of somebody who may be no vendor.
+    pub fn pay_as(&self, id: &VendorId, rate: Option<Rate>) -> Result<Purse, TooFast> {
+        let lane = self.lane(id, rate);
         match lane.bucket.check() {
             Err(until) => Err(TooFast { retry_after: until.wait_time_from(self.clock.now()) }),
             Ok(()) => {
@@ -83,7 +88,7 @@ impl Admission {
 
     /// How long it takes until so many events fit the vendor's rate, or as many as ever fit at once.
     pub fn refill(&self, vendor: &Vendor, events: usize) -> Duration {
-        let rate = self.lane(vendor).rate;
+        let rate = self.lane(&vendor.vendor_id, vendor.settings.rate).rate;
         let events = u32::try_from(events).unwrap_or(u32::MAX).min(rate.burst.get());
         Duration::from_secs(events.div_ceil(rate.events_per_second.get()).into())
     }
@@ -91,7 +96,7 @@ impl Admission {
     /// Leave to work on a request of this weight, or the reason why not.
     pub fn enter(&self, vendor: &Vendor, weight: u32) -> Result<Permit, Refusal> {
         let weight = weight.clamp(1, self.per_vendor);
-        let lane = self.lane(vendor);
+        let lane = self.lane(&vendor.vendor_id, vendor.settings.rate);
         let share = Arc::clone(&lane.share).try_acquire_many_owned(weight).map_err(|_| {
             Refusal::new(
                 Code::RateLimited,
@@ -110,10 +115,10 @@ impl Admission {
         let _all = self.all.acquire_many(self.whole).await;
     }
 
-    fn lane(&self, vendor: &Vendor) -> Arc<Lane> {
-        let rate = vendor.settings.rate.unwrap_or(self.default_rate);
+    fn lane(&self, id: &VendorId, rate: Option<Rate>) -> Arc<Lane> {
+        let rate = rate.unwrap_or(self.default_rate);
         let mut vendors = self.vendors.lock();
-        if let Some(lane) = vendors.get(&vendor.vendor_id)
+        if let Some(lane) = vendors.get(id)
             && lane.rate == rate
         {
             return Arc::clone(lane);
@@ -124,13 +129,13 @@ impl Admission {
             RateLimiter::direct_with_clock(quota.allow_burst(rate.burst.saturating_mul(times)), self.clock)
         };
         // A new rate fills the buckets anew; the share must be the same one, for its permits are out.
-        let share = vendors.get(&vendor.vendor_id).map_or_else(
+        let share = vendors.get(id).map_or_else(
             || Arc::new(Semaphore::new(self.per_vendor as usize)),
             |lane| Arc::clone(&lane.share),
         );
         let (bucket, refunds) = (bucket(NonZeroU32::MIN), bucket(REFUNDS));
         let lane = Arc::new(Lane { rate, bucket, refunds, share });
-        vendors.insert(vendor.vendor_id.clone(), Arc::clone(&lane));
+        vendors.insert(id.clone(), Arc::clone(&lane));
         lane
     }
 }

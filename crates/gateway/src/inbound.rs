@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use contract::envelope::{self, Refusal};
 use contract::{Code, VendorId, cloudevents, headers, topics};
 use ports::log::{First, Headers, RawRecord};
@@ -30,10 +31,12 @@ pub struct Inbound {
     max_body_bytes: usize,
 }
 
-/// What a vendor wrote, read as far as that needs no store.
+/// What a vendor wrote.
 pub struct Input {
     vendor_id: VendorId,
-    submission: Submission,
+    headers: Headers,
+    bytes: Bytes,
+    traceparent: Option<String>,
 }
 
 impl Inbound {
@@ -46,13 +49,28 @@ impl Inbound {
         Self { acceptor, directory, admission, max_body_bytes }
     }
 
-    async fn take(&self, Input { vendor_id, submission }: &Input) -> Result<(), Refusal> {
-        let vendor = self.directory.enabled(vendor_id).await?;
-        self.admission.pay(&vendor).map_err(|_| {
+    async fn take(&self, input: &Input) -> Result<(), Refusal> {
+        let Input { vendor_id, headers, bytes, traceparent } = input;
+        let vendor = self.directory.enabled(vendor_id).await;
+        // Refusals are work too, and so they cost as much as what is taken.
+        let rate = vendor.as_ref().ok().and_then(|vendor| vendor.settings.rate);
+        self.admission.pay_as(vendor_id, rate).map_err(|_| {
             Refusal::new(Code::RateLimited, format!("{vendor_id} writes faster than its rate; it waits"))
         })?;
+        self.fits(bytes)?;
+        let (vendor, form) = (vendor?, form(headers)?);
+        let submission = Submission { form, bytes: bytes.clone(), traceparent: traceparent.clone() };
         // A conflict is accepted too: its record tells of it.
-        self.acceptor.accept(&vendor, submission.clone()).await.map(drop)
+        self.acceptor.accept(&vendor, submission).await.map(drop)
+    }
+
+    fn fits(&self, bytes: &Bytes) -> Result<(), Refusal> {
+        let (size, most) = (bytes.len(), self.max_body_bytes);
+        if size <= most {
+            return Ok(());
+        }
+        let message = format!("the record's value has {size} bytes; at most {most} are taken");
+        Err(Refusal::new(Code::BodyTooLarge, message))
     }
 }
 
@@ -69,26 +87,13 @@ impl Processor for Inbound {
             code: Code::Internal,
             message: format!("a defect of dvss: {topic} is no vendor's topic"),
         })?;
-        let form = self.fits(record).and_then(|()| form(&record.headers));
-        let form = form.map_err(|refusal| failure(&vendor_id, refusal))?;
         let traceparent = record.header(headers::TRACEPARENT).map(str::to_owned);
-        Ok(Input { vendor_id, submission: Submission { form, bytes: record.value.clone(), traceparent } })
+        Ok(Input { vendor_id, headers: record.headers.clone(), bytes: record.value.clone(), traceparent })
     }
 
     async fn handle(&self, input: &Input) -> Result<Vec<Output>, Failure> {
         self.take(input).await.map_err(|refusal| failure(&input.vendor_id, refusal))?;
         Ok(Vec::new())
-    }
-}
-
-impl Inbound {
-    fn fits(&self, record: &RawRecord) -> Result<(), Refusal> {
-        let (size, most) = (record.value.len(), self.max_body_bytes);
-        if size <= most {
-            return Ok(());
-        }
-        let message = format!("the record's value has {size} bytes; at most {most} are taken");
-        Err(Refusal::new(Code::BodyTooLarge, message))
     }
 }
 
@@ -151,7 +156,8 @@ fn attributes(headers: &Headers) -> Result<BTreeMap<String, String>, Refusal> {
     for (name, value) in headers {
         let Some(attribute) = name.strip_prefix(cloudevents::KAFKA_PREFIX) else { continue };
         let refused = |problem: &str| {
-            Refusal::new(Code::CloudEventInvalid, format!("the header {name} {problem}")).at(name.as_str())
+            let shown: String = name.chars().take(64).collect();
+            Refusal::new(Code::CloudEventInvalid, format!("the header {shown:?} {problem}")).at(shown)
         };
         let value = std::str::from_utf8(value).map_err(|_| refused("is not UTF-8"))?;
         if attributes.insert(attribute.to_owned(), value.to_owned()).is_some() {

@@ -1,5 +1,6 @@
 //! Records, to and from the client's form.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,11 +21,17 @@ pub fn size(record: &Record) -> usize {
     record.key.as_ref().map_or(0, Bytes::len) + record.value.len() + headers
 }
 
-/// Bytes of a record as it was read.
+/// What a header takes in memory beside its bytes.
+const HEADER: usize = 64;
+
+/// Bytes that a record takes in memory, as it was read.
 pub fn raw_size(record: &RawRecord) -> usize {
-    let headers: usize = record.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let headers: usize = record.headers.iter().map(|(name, value)| name.len() + value.len() + HEADER).sum();
     record.key.as_ref().map_or(0, Bytes::len) + record.value.len() + headers
 }
+
+/// What a header is called whose name is not UTF-8; its value is not known.
+pub const UNREADABLE: &str = "\u{fffd}";
 
 /// A record for the client.
 pub fn outgoing<O: IntoOpaque>(record: &Record, partition: u32, opaque: O) -> BaseRecord<'_, [u8], [u8], O> {
@@ -47,10 +54,15 @@ pub fn outgoing<O: IntoOpaque>(record: &Record, partition: u32, opaque: O) -> Ba
 /// A record from the client; `partition` is where it says it is.
 pub fn incoming(message: &BorrowedMessage<'_>, partition: Partition) -> RawRecord {
     let headers = message.headers().map_or_else(Vec::new, |headers| {
-        let copied = |header: Header<'_, &[u8]>| {
-            (header.key.to_owned(), header.value.map_or_else(Bytes::new, Bytes::copy_from_slice))
+        // The client's binding panics at a name that is not UTF-8, which whoever may write can send.
+        let read = |index| catch_unwind(AssertUnwindSafe(|| headers.get(index)));
+        let copied = |index| match read(index) {
+            Ok(header) => {
+                (header.key.to_owned(), header.value.map_or_else(Bytes::new, Bytes::copy_from_slice))
+            }
+            Err(_) => (UNREADABLE.to_owned(), Bytes::new()),
         };
-        headers.iter().map(copied).collect()
+        (0..headers.count()).map(copied).collect()
     });
     RawRecord {
         partition,

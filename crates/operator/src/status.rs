@@ -4,9 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use contract::topics;
 use serde_json::{Value, json};
-use stores::topics::{INBOUND_GROUP, STAGES};
+use stores::topics::{INBOUND_GROUP, STAGES, inbound_topics};
 
 use crate::problem::Problem;
 use crate::server::Operator;
@@ -17,14 +16,15 @@ pub async fn status(State(operator): State<Operator>) -> Result<Json<Value>, Pro
     let here = operator.host.stages();
     // Every stage of the installation, wherever it runs.
     let log = &*operator.ports.log;
-    let inbound = log.topics(topics::INBOUND).await?;
-    let inbound = inbound.iter().map(|topic| (INBOUND_GROUP, topic.as_str()));
+    let inbound = inbound_topics(log).await?;
+    let inbound = inbound.iter().map(|(topic, _)| (INBOUND_GROUP, topic.as_str()));
     for (group, topic) in inbound.chain(STAGES) {
         let lags = runtime::lag(log, group, &[topic]).await?;
         let lag: u64 = lags.iter().map(|lag| lag.records).sum();
         // How a stage of another process is, its own probes tell.
-        let stage = here.iter().find(|stage| stage.group == group);
-        let (live, ready) = (stage.map(|stage| stage.live), stage.map(|stage| stage.ready));
+        let stage = here.iter().find(|stage| stage.group == group).map(|stage| (stage.live, stage.ready));
+        let stage = stage.or_else(|| operator.host.inbound().filter(|_| group == INBOUND_GROUP));
+        let (live, ready) = (stage.map(|(live, _)| live), stage.map(|(_, ready)| ready));
         groups.push(json!({ "group": group, "topic": topic, "lag": lag, "live": live, "ready": ready }));
     }
     let open = crate::quarantine::open(&operator).await?;

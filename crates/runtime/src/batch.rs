@@ -2,13 +2,13 @@
 //! time, under one deadline.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use contract::{Code, headers};
+use contract::{Code, headers, topics};
 use futures::{FutureExt, StreamExt, stream};
 use parking_lot::Mutex;
 use ports::log::{Partition, RawRecord};
@@ -61,8 +61,9 @@ pub(crate) async fn handle<P: Processor>(
     Ok(slots)
 }
 
-/// Indexes of records that share partition and key, in order; records without a key have no order. Groups whose first record lies further
-/// ahead in its partition come first, so that the settled prefixes grow from their starts.
+/// Indexes of records that share partition and key, in order; records without a key have no order. Groups
+/// whose first record lies further ahead in its partition come first, so that the settled prefixes grow from
+/// their starts.
 fn by_key(records: &[RawRecord]) -> Vec<Vec<usize>> {
     let mut ranks: HashMap<&Partition, usize> = HashMap::new();
     let mut places: HashMap<(&Partition, &Bytes), usize> = HashMap::new();
@@ -89,6 +90,8 @@ fn by_key(records: &[RawRecord]) -> Vec<Vec<usize>> {
 struct Admitted {
     outputs: AtomicUsize,
     bytes: AtomicUsize,
+    /// Partitions of which a record's turn has not come: nothing further of them is started.
+    later: Mutex<HashSet<Partition>>,
 }
 
 impl Admitted {
@@ -113,11 +116,17 @@ async fn in_order<P: Processor>(
 ) -> Result<Vec<(usize, Slot)>, Fatal> {
     let mut slots = Vec::with_capacity(group.len());
     for index in group {
-        if admitted.full(stage.options) || Instant::now() >= deadline {
+        let waits = admitted.later.lock().contains(&records[index].partition);
+        if waits || admitted.full(stage.options) || Instant::now() >= deadline {
             break;
         }
         let slot = match timeout_at(deadline, settle(stage, &records[index], deadline)).await {
-            Ok(slot) => slot?,
+            Ok(slot) => slot.map(|(slot, later)| {
+                if later {
+                    admitted.later.lock().insert(records[index].partition.clone());
+                }
+                slot
+            })?,
             // A dropped future settles nothing.
             Err(_) => Slot::Failed("the batch's deadline passed".to_owned()),
         };
@@ -133,12 +142,13 @@ async fn in_order<P: Processor>(
     Ok(slots)
 }
 
-/// Tries a record until it is settled, or its next attempt would lie behind the deadline.
+/// Tries a record until it is settled, or its next attempt would lie behind the deadline; also says whether the
+/// rest of its partition is to wait.
 async fn settle<P: Processor>(
     stage: &Stage<'_, P>,
     record: &RawRecord,
     deadline: Instant,
-) -> Result<Slot, Fatal> {
+) -> Result<(Slot, bool), Fatal> {
     let mut poison: Option<Poison> = None;
     let (mut attempt, mut panics) = (0, 0);
     loop {
@@ -162,8 +172,11 @@ async fn settle<P: Processor>(
             Ok(outputs) => {
                 if let Some(poison) = &poison {
                     metrics::parked(P::NAME, poison.code);
-                    let text = |name| record.header(name).map(str::to_owned);
-                    let vendor = poison.vendor_id.as_ref().map(ToString::to_string);
+                    // On their own topics vendors write what they like into headers.
+                    let own = topics::inbound_vendor(&record.partition.topic).map(|id| id.to_string());
+                    let said = |name| record.header(name).map(str::to_owned);
+                    let text = |name| if own.is_none() { said(name) } else { None };
+                    let vendor = own.clone().or(poison.vendor_id.as_ref().map(ToString::to_string));
                     tracing::warn!(
                         { field::STAGE } = P::NAME,
                         { field::INGEST_ID } =
@@ -174,14 +187,14 @@ async fn settle<P: Processor>(
                         "quarantined: {poison}"
                     );
                 }
-                return Ok(Slot::Settled(outputs));
+                return Ok((Slot::Settled(outputs), false));
             }
             Err(Failure::Poison(found)) if poison.is_none() => {
                 poison = Some(found);
                 continue;
             }
             Err(Failure::Transient(message)) => message,
-            Err(Failure::Later(message)) => return Ok(Slot::Failed(message)),
+            Err(Failure::Later(message)) => return Ok((Slot::Failed(message), true)),
             Err(other) => {
                 let mut fatal = Fatal::of(P::NAME, other);
                 fatal.message = format!("{} (record {})", fatal.message, record.coordinates());
@@ -192,7 +205,7 @@ async fn settle<P: Processor>(
         let wait = stage.options.backoff.wait(attempt, &mut *stage.rng.lock());
         metrics::retried(P::NAME);
         if Instant::now() + wait >= deadline {
-            return Ok(Slot::Failed(message));
+            return Ok((Slot::Failed(message), false));
         }
         tracing::debug!(stage = P::NAME, at = record.coordinates(), message, "trying again");
         sleep(wait).await;

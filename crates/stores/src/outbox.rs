@@ -156,11 +156,14 @@ pub fn state(item: &Item) -> Option<State> {
 }
 
 /// The headers of a row's public record.
-pub fn public_headers(row: &RowRef, item: &Item) -> Headers {
+///
+/// # Errors
+/// [`Damaged`] where the row lacks what they say.
+pub fn public_headers(row: &RowRef, item: &Item) -> Result<Headers, Damaged> {
     if row.table != QUARANTINE.name {
-        return Headers::new();
+        return Ok(Headers::new());
     }
-    quarantine::connect_headers(&row.pk, item).unwrap_or_default()
+    quarantine::connect_headers(&row.pk, item).ok_or(Damaged("at"))
 }
 
 /// Whose row it is, as far as the row says so itself: for logs.

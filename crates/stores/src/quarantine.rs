@@ -39,7 +39,7 @@ pub use operate::{
 use row::{Frame, Kept, Known, Step, park, precedes_release};
 pub use row::{Parked, Status, connect_headers};
 pub use subject::of_fact;
-use subject::{Subject, release_of, vendor_of};
+use subject::{Release, Subject, is_claim, may_be_released_as, vendor_of};
 
 /// Most bytes that a row keeps itself; larger ones become objects.
 const MOST_INLINE: usize = 300 * 1_024;
@@ -73,6 +73,21 @@ impl QuarantineStore {
     /// A store on these ports.
     pub fn new(ports: Ports, codec: Arc<Codec>, options: Options) -> Self {
         Self { ports, codec, budgets: Budgets::new(options.budget) }
+    }
+
+    /// Whether, and as which row, the record was released.
+    async fn release(&self, stage: &str, record: &RawRecord) -> Result<Release, Error> {
+        let said = Release::of(record);
+        if !is_claim(record) {
+            return Ok(said);
+        }
+        let identity = said.identity.as_deref().filter(|identity| may_be_released_as(record, identity));
+        let Some(identity) = identity else { return Ok(Release::default()) };
+        let key = Key::sorted(stage, identity);
+        let item = get_one(&*self.ports.tables, &QUARANTINE, key.clone()).await?;
+        let row = item.map(|item| row::read(&key, &item)).transpose()?;
+        let released = row.is_some_and(|row| row::is_released_as(&row, record, said.count));
+        Ok(if released { said } else { Release::default() })
     }
 
     /// How the record's bytes are kept.
@@ -114,7 +129,8 @@ impl Quarantine for QuarantineStore {
     async fn park(&self, stage: &str, record: &RawRecord, poison: &Poison) -> Result<Vec<Output>, Failure> {
         let tables = &*self.ports.tables;
         let of_tables = |error: Error| failure::of_tables(&error);
-        let subject = Subject::of(record, poison);
+        let release = self.release(stage, record).await.map_err(of_tables)?;
+        let subject = Subject::of(record, poison, &release);
         let key = Key::sorted(stage, &subject.identity);
         let output = || vec![RowRef::new(&QUARANTINE, &key).output(&public_key(&key))];
         let known = get_one(tables, &QUARANTINE, key.clone()).await.map_err(of_tables)?;
@@ -124,7 +140,7 @@ impl Quarantine for QuarantineStore {
             status: row.status,
             old: precedes_release(row, record),
         });
-        let count = match park(known, release_of(record)) {
+        let count = match park(known, release.count) {
             Step::Keep => return Ok(output()),
             Step::Write { count } => count,
         };
@@ -169,8 +185,9 @@ impl Quarantine for QuarantineStore {
     }
 
     async fn over_budget(&self, stage: &str, record: &RawRecord) -> Result<bool, Failure> {
+        let of_tables = |error: Error| failure::of_tables(&error);
         // A released record is tried: that is what it was released for.
-        if release_of(record) > 0 {
+        if self.release(stage, record).await.map_err(of_tables)?.count > 0 {
             return Ok(false);
         }
         let Some(vendor) = vendor_of(record) else { return Ok(false) };

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use contract::{VendorId, topics};
+use ports::{Log, log};
 use serde::Deserialize;
 
 /// The stages: group, and the topic that it reads; upstream first.
@@ -78,6 +79,12 @@ pub fn shipped() -> Vec<TopicSpec> {
 pub fn inbound(vendor: &VendorId) -> TopicSpec {
     let pattern = parse(INBOUND).expect("tests read the same file");
     TopicSpec { name: topics::inbound(vendor), ..pattern }
+}
+
+/// The topics that vendors write to, and whose they are; in the order of their names.
+pub async fn inbound_topics(log: &dyn Log) -> Result<Vec<(String, VendorId)>, log::Error> {
+    let names = log.topics(topics::INBOUND).await?.into_iter();
+    Ok(names.filter_map(|name| topics::inbound_vendor(&name).map(|vendor| (name, vendor))).collect())
 }
 
 /// Reads one document; unknown keys are refused.

@@ -93,12 +93,14 @@ impl Outbox {
         let subject = tracing::enabled!(tracing::Level::INFO).then(|| outbox::subject(row, &item));
         let identity = Identity { row: row.clone(), revision: publication.revision, subject };
         let identity = serde_json::to_string(&identity).map_err(|error| broken(&error.to_string()))?;
+        let headers =
+            outbox::public_headers(row, &item).map_err(|damaged| broken(&format!("and {damaged}")))?;
         let record = Record {
             topic: publication.topic.into(),
             partition: None,
             key: Some(Bytes::from(publication.key)),
             value: publication.value,
-            headers: outbox::public_headers(row, &item),
+            headers,
         };
         Ok(vec![Output { record, identity: Some(identity) }])
     }

@@ -2,10 +2,9 @@
 
 use anyhow::Context as _;
 use contract::VendorId;
-use contract::topics::inbound_vendor;
 use ports::Schemas as _;
 use serde_json::{Value, json};
-use stores::topics::TopicSpec;
+use stores::topics::{TopicSpec, inbound_topics};
 
 use super::print;
 use crate::backend::Servers;
@@ -76,10 +75,10 @@ pub async fn topics(command: cli::Topics, json: bool) -> anyhow::Result<u8> {
 async fn inbound(servers: &Servers, vendors: &[VendorId]) -> anyhow::Result<Vec<TopicSpec>> {
     let log = &*servers.ports.log;
     let mut specs = Vec::new();
-    let there = log.topics(contract::topics::INBOUND).await?;
-    for (name, vendor) in there.iter().filter_map(|name| Some((name, inbound_vendor(name)?))) {
+    for (name, vendor) in inbound_topics(log).await? {
         // However many partitions it was given: nothing hangs on their count.
-        specs.push(TopicSpec { partitions: log.partitions(name).await?, ..stores::topics::inbound(&vendor) });
+        specs
+            .push(TopicSpec { partitions: log.partitions(&name).await?, ..stores::topics::inbound(&vendor) });
     }
     for vendor in vendors {
         let mut spec = stores::topics::inbound(vendor);

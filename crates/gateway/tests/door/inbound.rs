@@ -1,7 +1,7 @@
 //! The Kafka door, in the loop that runs it, on a log in memory.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gateway::{Inbound, Options};
@@ -156,16 +156,25 @@ async fn a_refusal_is_kept_with_its_reason_and_its_bytes() {
         "payload": {},
     });
     // What a vendor writes into headers that are dvss's own is not believed.
-    let forged: [(&str, &[u8]); 3] = [
+    let forged: [(&str, &[u8]); 4] = [
         ("dvss-vendor-id", b"other"),
         ("dvss-ingest-id", b"01J0000000ABCDEFGHJKMNPQRS"),
         ("dvss-quarantine-identity", b"dvss.inbound.other/0/0"),
+        ("dvss-release", b"7"),
     ];
+    // Nor that it is a record which was released: not as a row of its own that waits for nothing …
+    let again: [(&str, &[u8]); 2] =
+        [("dvss-quarantine-identity", b"dvss.inbound.acme/0/0"), ("dvss-release", b"1")];
+    // … and not as a row that no table can have.
+    let long = format!("dvss.inbound.acme/{}", "9".repeat(2_000));
+    let long: [(&str, &[u8]); 1] = [("dvss-quarantine-identity", long.as_bytes())];
     running.write(ACME, "{\"no", &forged).await;
     running.write(ACME, other.to_string(), &[]).await;
     running.write(ACME, vec![b' '; 1_001], &[]).await;
     running.write(ACME, "", &[("ce_id", b"x")]).await;
     running.write(ACME, envelope("future", "1").replace("2026-11-22", "2099-11-22"), &[]).await;
+    running.write(ACME, "[]", &again).await;
+    running.write(ACME, "[]", &long).await;
     // None of them holds up what stands behind it.
     running.write(ACME, envelope("good", "1"), &[]).await;
     running.taken().await;
@@ -180,6 +189,8 @@ async fn a_refusal_is_kept_with_its_reason_and_its_bytes() {
             ("dvss.inbound.acme/0/2", "body-too-large"),
             ("dvss.inbound.acme/0/3", "cloudevent-invalid"),
             ("dvss.inbound.acme/0/4", "occurred-at-out-of-range"),
+            ("dvss.inbound.acme/0/5", "envelope-field-invalid"),
+            ("dvss.inbound.acme/0/6", "envelope-field-invalid"),
         ]
     );
     assert!(refused.iter().all(|row| row.vendor_id.as_ref().is_some_and(|id| id.as_str() == "acme")));
@@ -238,9 +249,12 @@ async fn a_vendor_that_writes_too_fast_waits_in_its_own_topic() {
     for id in &many {
         running.write("dvss.inbound.stranger", envelope(id, "1"), &[]).await;
     }
+    let begun = Instant::now();
     let door = Door::open(&running);
     running.write(ACME, envelope("calm", "1"), &[]).await;
     running.taken().await;
+    // Two at once, then twenty a second; a clock that ticks coarsely may hand out one more.
+    assert!(begun.elapsed() >= Duration::from_millis(450), "{:?}", begun.elapsed());
     let mut wanted = many;
     wanted.insert(0, "calm".to_owned());
     let mut ids = running.external_ids().await;

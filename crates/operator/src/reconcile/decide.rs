@@ -236,9 +236,9 @@ impl Books {
         self.damaged.insert(key);
     }
 
-    /// Enters a record that the Kafka door did not accept.
-    pub fn refused(&mut self, vendor: &VendorId) {
-        self.account(vendor).refused += 1;
+    /// Enters how many of a vendor's records the Kafka door did not accept.
+    pub fn refused(&mut self, vendor: &VendorId, records: u64) {
+        self.account(vendor).refused = records;
     }
 
     /// Enters what a vendor's public topics hold.

@@ -5,7 +5,7 @@
 //! that is not copied, an open or discarded row, a repeat, what looks lost, an object that looks like an orphan.
 //! Records themselves are read in pages and, where they are needed again, again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use contract::canonical::Fact;
 use contract::event::Event;
@@ -42,7 +42,7 @@ pub async fn report(operator: &Operator) -> Result<Found, Problem> {
         books.public(&vendor, facts, repeats);
     }
     let snapshot = Snapshot::take(operator).await?;
-    snapshot.refused.iter().for_each(|vendor| books.refused(vendor));
+    snapshot.refused.iter().for_each(|(vendor, records)| books.refused(vendor, *records));
     let (mut seen, mut suspects) = (Marks::default(), Vec::new());
     let mut raw = Walk::begin(operator, topics::RAW, None).await?;
     while let Some(page) = raw.page().await? {
@@ -106,8 +106,8 @@ struct Snapshot {
     receipts: facts::Uncopied,
     /// Events with an open or discarded row.
     quarantined: Marks,
-    /// Whose records the Kafka door did not accept, each of them.
-    refused: Vec<VendorId>,
+    /// How many records of vendors the Kafka door did not accept.
+    refused: Refused,
 }
 
 impl Snapshot {
@@ -211,14 +211,19 @@ fn accepted(event: &Event) -> Accepted {
     }
 }
 
-/// Events that are parked somewhere, open or discarded, and whose records were never accepted.
-async fn quarantined(operator: &Operator) -> Result<(Marks, Vec<VendorId>), Problem> {
-    let (mut events, mut refused, mut after) = (Marks::default(), Vec::new(), None);
+/// Records that were never accepted, by vendor.
+type Refused = BTreeMap<VendorId, u64>;
+
+/// Events that are parked somewhere, open or discarded, and records that were never accepted.
+async fn quarantined(operator: &Operator) -> Result<(Marks, Refused), Problem> {
+    let (mut events, mut refused, mut after) = (Marks::default(), Refused::new(), None);
     loop {
         let (page, next) = quarantine::list(&operator.ports, None, after).await?;
         for row in page.iter().filter(|row| row.status != quarantine::Status::Released) {
             if row.stage == INBOUND_GROUP {
-                refused.extend(row.vendor_id.clone());
+                if let Some(vendor) = &row.vendor_id {
+                    *refused.entry(vendor.clone()).or_default() += 1;
+                }
                 continue;
             }
             // What is no event's has no place in the books.

@@ -148,6 +148,13 @@ pub fn place(text: &str) -> Option<Coordinates> {
     Some(Coordinates { partition: Partition::new(topic, index.parse().ok()?), offset })
 }
 
+/// Whether a record is the one that was released as this row, where the record only claims it: the row waits for
+/// it, or was parked again from where the record lies.
+pub fn is_released_as(row: &Parked, record: &RawRecord, release: u32) -> bool {
+    let waits = row.status == Status::Released || row.at == record.coordinates();
+    release > 0 && row.count == release.saturating_add(1) && waits
+}
+
 /// The row is still as it was read.
 pub fn unchanged(before: Option<&Parked>) -> Condition {
     match before {

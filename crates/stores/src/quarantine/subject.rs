@@ -6,6 +6,8 @@ use ports::log::RawRecord;
 use runtime::Poison;
 use serde::Deserialize;
 
+use super::row::place;
+
 /// On a re-produced record without an event's headers: the identity of its row, for it has other
 /// coordinates now.
 pub const IDENTITY: &str = "dvss-quarantine-identity";
@@ -34,12 +36,43 @@ struct FactId {
     vendor_id: VendorId,
 }
 
+/// What a re-produced record says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Release {
+    /// How often it was released.
+    pub count: u32,
+    /// The identity of its row, where its headers do not tell it otherwise.
+    pub identity: Option<String>,
+}
+
+impl Release {
+    /// What is said; whether it is to be believed, [`is_claim`] tells.
+    pub fn of(record: &RawRecord) -> Self {
+        let count = record.header(headers::RELEASE).and_then(|text| text.parse().ok()).unwrap_or(0);
+        Self { count, identity: record.header(IDENTITY).map(str::to_owned) }
+    }
+}
+
+/// Whether it is only a claim that a record was released: vendors write what they like to their own topics.
+pub fn is_claim(record: &RawRecord) -> bool {
+    topics::inbound_vendor(&record.partition.topic).is_some() && record.header(IDENTITY).is_some()
+}
+
+/// Whether a vendor's record may be the one that was released as this row: it names the row's own topic.
+pub fn may_be_released_as(record: &RawRecord, identity: &str) -> bool {
+    place(identity).is_some_and(|at| at.partition.topic == record.partition.topic && at.offset >= 0)
+        && identity.len() <= MOST_PLACE
+}
+
+/// Longer is no topic, partition and offset: a topic's name has 249 bytes at most.
+const MOST_PLACE: usize = 300;
+
 impl Subject {
     /// What the record says, else what its stage found out.
-    pub fn of(record: &RawRecord, poison: &Poison) -> Self {
+    pub fn of(record: &RawRecord, poison: &Poison, release: &Release) -> Self {
         let vendor_id = || vendor_of(record).or_else(|| poison.vendor_id.clone());
         let of_coordinates = || {
-            let identity = released_as(record).map_or_else(|| record.coordinates(), str::to_owned);
+            let identity = release.identity.clone().unwrap_or_else(|| record.coordinates());
             Self { identity, vendor_id: vendor_id(), ingest_id: poison.ingest_id, raw_ref: None }
         };
         // Its headers are the vendor's own words; dvss has given it no id.
@@ -73,15 +106,6 @@ impl Subject {
     }
 }
 
-/// The identity that a re-produced record had. Vendors write to their own topics, and so what is said there
-/// is believed of rows of the same topic alone.
-fn released_as(record: &RawRecord) -> Option<&str> {
-    let topic = &*record.partition.topic;
-    let identity = record.header(IDENTITY)?;
-    let own = || identity.strip_prefix(topic).is_some_and(|rest| rest.starts_with('/'));
-    (topics::inbound_vendor(topic).is_none() || own()).then_some(identity)
-}
-
 /// The identity under which a fact is parked.
 pub fn of_fact(ingest_id: IngestId, line: u32, leg: u8, revision: u32) -> String {
     format!("{ingest_id}#{line}#{leg}#{revision}")
@@ -99,11 +123,6 @@ pub fn vendor_of(record: &RawRecord) -> Option<VendorId> {
         return None;
     }
     entity::vendor_of(std::str::from_utf8(record.key.as_deref()?).ok()?).ok()
-}
-
-/// How often the record was released.
-pub fn release_of(record: &RawRecord) -> u32 {
-    record.header(headers::RELEASE).and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -145,7 +164,7 @@ mod tests {
         let fact_id = format!("{ID}#7#1#2");
         // What a vendor writes into headers that are dvss's own means nothing, but for its own rows.
         let inbound = "dvss.inbound.acme";
-        let forged = [event[0], (headers::VENDOR_ID, "other"), (IDENTITY, "dvss.inbound.other/1/2")];
+        let forged = [event[0], (headers::VENDOR_ID, "other")];
         for (record, identity, vendor) in [
             (record(topics::RAW, "acme", "{", &event), ID.to_owned(), Some("acme")),
             (record(topics::RAW, "acme", "{", &flagged), format!("{ID}#f00"), Some("acme")),
@@ -154,17 +173,28 @@ mod tests {
             (record(topics::NORMALIZED, "???", "{", &[]), "dvss.normalized/3/9".into(), None),
             (record(topics::RAW, "acme", "{", &[]), "dvss.raw/3/9".into(), None),
             (record(inbound, "", "{", &forged), "dvss.inbound.acme/3/9".into(), Some("acme")),
-            (
-                record(inbound, "", "{", &[(IDENTITY, "dvss.inbound.acme/1/2")]),
-                "dvss.inbound.acme/1/2".into(),
-                Some("acme"),
-            ),
             (record(topics::RAW, "acme", "{", &[(IDENTITY, "dvss.raw/1/2")]), "dvss.raw/1/2".into(), None),
         ] {
-            let subject = Subject::of(&record, &poison);
+            let subject = Subject::of(&record, &poison, &Release::of(&record));
             assert_eq!(subject.identity, identity);
             assert_eq!(subject.vendor_id.as_ref().map(VendorId::as_str), vendor, "{identity}");
             assert_eq!(vendor_of(&record), subject.vendor_id);
+        }
+    }
+
+    #[test]
+    fn what_vendors_claim() {
+        let said = |topic: &str, identity: &'static str| record(topic, "", "{", &[(IDENTITY, identity)]);
+        assert!(is_claim(&said("dvss.inbound.acme", "x")) && !is_claim(&said(topics::RAW, "x")));
+        for (identity, may) in [
+            ("dvss.inbound.acme/1/2", true),
+            ("dvss.inbound.other/1/2", false),
+            ("dvss.inbound.acme/1/-2", false),
+            ("dvss.inbound.acme/1/2/3", false),
+            ("dvss.inbound.acme/", false),
+            ("", false),
+        ] {
+            assert_eq!(may_be_released_as(&said("dvss.inbound.acme", "x"), identity), may, "{identity}");
         }
     }
 }
