@@ -122,11 +122,12 @@ async fn stopped_in_the_middle_of_a_backlog() {
         dvss.send(&vendor, &event).await.expect(202);
     }
     dvss.stop().await;
-    let mut rounds = 0;
+    let mut rounds = 0_u64;
     let report = loop {
         let dvss = place.up().go().await;
-        // Stopped again as soon as it began, so that it always stops in the middle.
-        let moved = tokio::time::timeout(Duration::from_millis(150), dvss.settled()).await;
+        // Stopped again as soon as it began, so that it stops in the middle; a little later each time, for
+        // servers take longer to tell that everything is done.
+        let moved = tokio::time::timeout(Duration::from_millis(150 + 150 * rounds), dvss.settled()).await;
         rounds += 1;
         match moved {
             Ok(report) => {

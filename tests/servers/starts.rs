@@ -3,6 +3,9 @@
 use crate::support::servers::stack;
 use crate::support::{Place, Start, eventually, run};
 
+/// A password that no server knows.
+const SECRET: &str = "not-the-secret";
+
 /// Starts it, waits until it says why it is not ready, and stops it.
 async fn waits_for(start: Start<'_>, words: &[&str]) {
     let mut dvss = start.begin().await;
@@ -17,6 +20,7 @@ async fn waits_for(start: Start<'_>, words: &[&str]) {
     assert_eq!(dvss.page("/livez").await.status, 200);
     assert!(dvss.logged().contains(words[0]), "its log says it too: {}", dvss.logged());
     assert!(!dvss.logged().contains("vendors may send"), "it does not begin");
+    assert!(!said.contains(SECRET) && !dvss.logged().contains(SECRET), "nobody is shown a secret");
     dvss.stop().await;
 }
 
@@ -26,12 +30,21 @@ async fn what_is_missing_or_wrong_is_waited_for_and_named() {
     let place = Place::on(stack.clone());
     place.prepare().await;
 
-    // A secret that the server does not know. Nobody is shown it.
-    let secret = "not-the-secret";
-    let start = place.up().env("DVSS_SERVERS__AWS__CREDENTIALS__SECRET_KEY", secret);
+    // A secret that the server does not know.
+    let start = place.up().env("DVSS_SERVERS__AWS__CREDENTIALS__SECRET_KEY", SECRET);
     waits_for(start, &["SignatureDoesNotMatch", "S3"]).await;
     let ran = run(&["tables", "plan", "--config", &place.config()]).await;
     assert_eq!(ran.code, 0, "with the right one everything is there: {ran:?}");
+
+    // Nobody there, and a broker that takes no passwords.
+    waits_for(
+        place.up().env("DVSS_SERVERS__KAFKA__BROKERS", "127.0.0.1:1"),
+        &["Kafka", "Connection refused"],
+    )
+    .await;
+    let sasl = format!("{{mechanism: SCRAM-SHA-512, username: dvss, password: {SECRET}}}");
+    waits_for(place.up().env("DVSS_SERVERS__KAFKA__SECURITY__SASL", &sasl), &["Kafka", "SASL SCRAM-SHA-512"])
+        .await;
 
     // Topics that are not there, and stay so.
     let start = place.up().env("DVSS_SERVERS__PREFIX", "nowhere.");

@@ -13,9 +13,17 @@ use serde_json::Value;
 use crate::backend::ServersOptions;
 use crate::cli::Place;
 
-/// Environment names that are flags' own, not keys of the file.
-const RESERVED: [&str; 6] =
-    ["DVSS_SERVER", "DVSS_CONFIG", "DVSS_DATA", "DVSS_LISTEN", "DVSS_OPERATOR_LISTEN", "DVSS_LOG"];
+/// Environment names that are flags' own, or the tests', not keys of the file.
+const RESERVED: [&str; 8] = [
+    "DVSS_SERVER",
+    "DVSS_CONFIG",
+    "DVSS_DATA",
+    "DVSS_LISTEN",
+    "DVSS_OPERATOR_LISTEN",
+    "DVSS_LOG",
+    "DVSS_TEST_STACK",
+    "DVSS_CORPUS",
+];
 /// Prefix of names that tests use to break a process on purpose.
 const RESERVED_PREFIX: &str = "DVSS_FAILPOINT";
 

@@ -68,7 +68,9 @@ impl Cluster {
     /// A topic's partition count, as the cluster has it now.
     pub fn ask_count(&self, topic: &str) -> Result<u32, Error> {
         let asked = self.uncommitted.fetch_metadata(Some(topic), self.options.request_timeout);
-        let metadata = asked.map_err(|error| error::plain(&error, topic))?;
+        let voice = self.uncommitted.client().context();
+        let metadata = asked.map_err(|error| voice.explained(error::plain(&error, topic)))?;
+        voice.is_well();
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         let found = found.ok_or_else(|| Error::Missing(topic.to_owned()))?;
         if let Some(code) = found.error().filter(|code| code.is_error()) {
@@ -230,6 +232,7 @@ fn is_stale(offset: &Result<Option<Offset>, KafkaError>) -> bool {
                 | Code::UnknownTopicOrPartition
                 | Code::LeaderNotAvailable
                 | Code::NotLeaderForPartition
+                | Code::FencedLeaderEpoch
         )
     )
 }

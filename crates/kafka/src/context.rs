@@ -1,6 +1,7 @@
 //! What every client tells of itself: logs, errors, statistics.
 
 use parking_lot::Mutex;
+use ports::log::Error;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel as Level;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -12,6 +13,8 @@ use telemetry::{label, metric};
 pub struct Voice {
     kind: &'static str,
     last: Mutex<Totals>,
+    /// Why the last connection failed, until one is of use again.
+    trouble: Mutex<Option<String>>,
 }
 
 /// Kinds of clients: the values of the label `client`.
@@ -39,7 +42,22 @@ struct Totals {
 impl Voice {
     /// The voice of a client.
     pub fn new(kind: &'static str) -> Self {
-        Self { kind, last: Mutex::default() }
+        Self { kind, last: Mutex::default(), trouble: Mutex::default() }
+    }
+
+    /// A call succeeded: earlier trouble explains nothing any more.
+    pub fn is_well(&self) {
+        *self.trouble.lock() = None;
+    }
+
+    /// An error of a call that had no answer, with what is known of why.
+    pub fn explained(&self, error: Error) -> Error {
+        match (error, &*self.trouble.lock()) {
+            (Error::Unavailable(message), Some(trouble)) => {
+                Error::Unavailable(format!("{message}; {trouble}"))
+            }
+            (error, _) => error,
+        }
     }
 
     /// Counts a rebalance.
@@ -134,6 +152,10 @@ impl ClientContext for Voice {
         }
         metrics::counter!(metric::KAFKA_ERRORS, label::CLIENT => self.kind).increment(1);
         tracing::warn!(client = self.kind, %error, "{reason}");
+        if !matches!(error, KafkaError::Global(RDKafkaErrorCode::AllBrokersDown)) {
+            // Times and counts behind it differ each time, and nobody is told the same twice.
+            *self.trouble.lock() = reason.split(" (after ").next().map(str::to_owned);
+        }
     }
 }
 
@@ -155,5 +177,20 @@ mod tests {
         assert_eq!(*voice.last.lock(), statistics.totals());
         voice.stats_raw(b"not JSON");
         assert_eq!(*voice.last.lock(), statistics.totals());
+    }
+
+    #[test]
+    fn what_has_no_answer_is_explained() {
+        let voice = Voice::new(kind::ADMIN);
+        let unavailable = |text: &str| Error::Unavailable(text.to_owned());
+        assert_eq!(voice.explained(unavailable("t: timed out")), unavailable("t: timed out"));
+        let refused = "b:1/bootstrap: Connect to b:1 failed: Connection refused (after 0ms in state CONNECT)";
+        voice.error(KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure), refused);
+        voice.error(KafkaError::Global(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
+        let why = unavailable("t: timed out; b:1/bootstrap: Connect to b:1 failed: Connection refused");
+        assert_eq!(voice.explained(unavailable("t: timed out")), why);
+        assert_eq!(voice.explained(Error::Full), Error::Full);
+        voice.is_well();
+        assert_eq!(voice.explained(unavailable("t: timed out")), unavailable("t: timed out"));
     }
 }

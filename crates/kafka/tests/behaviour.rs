@@ -192,6 +192,32 @@ async fn members_come_and_go_under_load_and_every_record_is_copied_once() {
     assert!(sorted(values(&stack, &stack.name("out")).await).into_iter().eq(0..600));
 }
 
+/// Paused by a rewind, then another member's, then its own again: the pause went with the partition.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_that_was_paused_when_it_moved_is_read_when_it_comes_back() {
+    let Some(stack) = Stack::open() else { return };
+    input(&stack, 2).await;
+    fill(&stack, 2, 0..40).await;
+    let mut first = Copier::start(&stack, "a").await;
+    while first.held.len() < 2 {
+        first.poll().await;
+    }
+    for index in 0..2 {
+        let partition = Partition::new(stack.name("in"), index);
+        first.consumer.rewind(&partition, 0, Duration::from_hours(1)).await.expect("it is held");
+    }
+    let mut second = Copier::start(&stack, "b").await;
+    let began = Instant::now();
+    while first.held.len() != 1 || second.held.len() != 1 {
+        assert!(began.elapsed() < PATIENCE, "they share: {:?} {:?}", first.held, second.held);
+        first.poll().await;
+        second.poll().await;
+    }
+    second.consumer.leave().await.expect("it leaves");
+    drained(&stack, &mut [&mut first]).await;
+    assert!(sorted(values(&stack, &stack.name("out")).await).into_iter().eq(0..40));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_poll_that_was_given_up_loses_nothing() {
     let Some(stack) = Stack::open() else { return };

@@ -108,6 +108,8 @@ pub struct Member {
     untold: Option<Vec<Partition>>,
     /// Between a revocation and the assignment that follows it.
     rebalancing: bool,
+    /// The client stopped fetching somewhere, and nothing was done about it yet.
+    lost_place: bool,
     buffer: Buffer,
     dead: Option<Error>,
 }
@@ -144,6 +146,7 @@ impl Member {
             positions: BTreeMap::new(),
             untold: None,
             rebalancing: false,
+            lost_place: false,
             buffer: Buffer::default(),
             dead: None,
         })
@@ -163,6 +166,9 @@ impl Member {
             self.serve(wait)?;
             if self.offered.is_some() {
                 self.take_over()?;
+            }
+            if self.lost_place {
+                self.find_lost_place()?;
             }
             self.resume()?;
             let told = self.untold.is_some() && !self.rebalancing;
@@ -241,6 +247,7 @@ impl Member {
     /// Nothing is held any more, and what was fetched is nobody's.
     fn lose(&mut self) {
         self.positions.clear();
+        self.lost_place = false;
         self.buffer.clear();
         self.claim = Arc::new(Claim { group: Arc::clone(&self.group), metadata: None });
         self.untold = Some(Vec::new());
@@ -258,7 +265,10 @@ impl Member {
                 self.dead = Some(error.clone());
                 Err(error)
             }
-            Event::LostPlace => self.find_lost_place(),
+            Event::LostPlace => {
+                self.lost_place = true;
+                Ok(())
+            }
         }
     }
 
@@ -272,6 +282,8 @@ impl Member {
         for ((partition, offset), ends) in offered.iter().zip(offsets).zip(bounds) {
             places.push((partition.clone(), self.within(partition, self.first.of(offset), ends)?));
         }
+        // The client remembers the pauses of partitions that went and come back.
+        self.unpause(offered)?;
         self.assign(&places)?;
         let metadata = self.client.group_metadata();
         self.claim = Arc::new(Claim { group: Arc::clone(&self.group), metadata });
@@ -320,6 +332,7 @@ impl Member {
         }
         // All places are good: what stopped is begun anew.
         self.assign(&places)?;
+        self.lost_place = false;
         let paused: Vec<Partition> = self.paused().cloned().collect();
         self.pause(&paused)
     }
@@ -332,6 +345,12 @@ impl Member {
         let invalid = partitions.iter().map(|partition| (partition, rdkafka::Offset::Invalid));
         let paused = record::list(invalid).and_then(|list| self.client.pause(&list));
         paused.map_err(|error| error::plain(&error, "a pause"))
+    }
+
+    fn unpause(&self, partitions: &[Partition]) -> Result<(), Error> {
+        let invalid = partitions.iter().map(|partition| (partition, rdkafka::Offset::Invalid));
+        let resumed = record::list(invalid).and_then(|list| self.client.resume(&list));
+        resumed.map_err(|error| error::plain(&error, "the end of a pause"))
     }
 
     /// Goes back. The client stops fetching at once and goes to the place when the pause is over, in a
