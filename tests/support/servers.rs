@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use tokio::process::Command;
@@ -15,7 +16,7 @@ use super::PATIENCE;
 /// Names a file with the servers' addresses, as `cargo xtask stack up` writes it.
 const VARIABLE: &str = "DVSS_TEST_STACK";
 
-/// Installations of this process so far: each has names of its own on the servers.
+/// Installations of this process so far.
 static INSTALLATIONS: AtomicU32 = AtomicU32::new(0);
 
 /// The servers.
@@ -59,8 +60,7 @@ impl Stack {
 
     /// Writes the configuration of a new installation on the servers, and returns the prefix of its names.
     pub fn configure(&self, path: &Path) -> String {
-        let number = INSTALLATIONS.fetch_add(1, Ordering::Relaxed);
-        let name = format!("t{}-{number}", std::process::id());
+        let name = unique();
         let yaml = format!(
             "member: member\n\
              servers:\n\
@@ -104,6 +104,14 @@ impl Stack {
         command.arg(script).args(arguments).env("NO_PROXY", "127.0.0.1");
         output(command).await
     }
+}
+
+/// A name that no installation on the servers has, also of an earlier run whose process had our number.
+#[expect(clippy::disallowed_methods, reason = "runs share the servers")]
+fn unique() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    let number = INSTALLATIONS.fetch_add(1, Ordering::Relaxed);
+    format!("t{:x}-{}-{number}", since.as_secs(), std::process::id())
 }
 
 /// What a program printed, having succeeded.
