@@ -1,12 +1,16 @@
 //! How events come in: as a vendor sends them who does not give up.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use contract::IngestId;
+use contract::{IngestId, VendorId, topics};
 use futures::{StreamExt as _, stream};
+use ports::Log;
+use ports::log::{Offset, Record, next};
 use serde_json::Value;
+use stores::topics::INBOUND_GROUP;
 use tokio::time::{Instant, sleep};
 
 use crate::fleet::Gateways;
@@ -21,21 +25,20 @@ const PAUSE: Duration = Duration::from_millis(250);
 const AT_ONCE: usize = 8;
 
 /// Which way a round comes in.
-///
-/// The Kafka door belongs here: it appends the envelope to `<prefix>dvss.inbound.<vendor>` and has no answer
-/// but the broker's, so that it settles an event as handed over, and what became of it is looked up at the
-/// end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Door {
     /// `POST /v1/events`, one event a request.
     Single,
     /// `POST /v1/events:batch`.
     Batch,
+    /// Records on the vendor's own topic. The broker's report is all the answer that there is: an event is
+    /// settled when the door's group has committed what is behind it, and what became of it shows in the end.
+    Kafka,
 }
 
 impl Door {
     /// Every door, in the order in which rounds take turns.
-    pub const ALL: [Self; 2] = [Self::Batch, Self::Single];
+    pub const ALL: [Self; 3] = [Self::Batch, Self::Kafka, Self::Single];
 }
 
 /// The answer that settled an event.
@@ -47,6 +50,8 @@ pub enum Answer {
     Duplicate(IngestId),
     /// 409.
     Conflict(IngestId),
+    /// Read from Kafka; accepted, known or a conflict.
+    Read,
 }
 
 /// What became of an event at the door.
@@ -63,6 +68,8 @@ pub struct Settled {
 pub struct Counts {
     /// Events that were settled.
     pub settled: AtomicU64,
+    /// Of these, by way of Kafka.
+    pub read: AtomicU64,
     /// Of single events and batches: answered 503 or 429, and items of batches with these.
     pub told_to_wait: AtomicU64,
     /// Requests without an answer: refused, broken off, too slow.
@@ -75,6 +82,7 @@ pub struct Sender {
     http: reqwest::Client,
     vendor: Vendor,
     gateways: Gateways,
+    log: Arc<dyn Log>,
     counts: Arc<Counts>,
 }
 
@@ -83,14 +91,15 @@ type Attempt = Vec<Option<Answer>>;
 
 impl Sender {
     /// A sender for the vendor.
-    pub fn new(vendor: Vendor, gateways: Gateways, counts: Arc<Counts>) -> Self {
-        Self { http: http(), vendor, gateways, counts }
+    pub fn new(vendor: Vendor, gateways: Gateways, log: Arc<dyn Log>, counts: Arc<Counts>) -> Self {
+        Self { http: http(), vendor, gateways, log, counts }
     }
 
     /// Sends the events until each is settled.
     pub async fn deliver(&self, door: Door, events: &[Event]) -> Vec<Settled> {
         match door {
             Door::Batch => self.until_settled(events, true).await,
+            Door::Kafka => self.until_read(events).await,
             Door::Single => {
                 let one = |event| self.until_settled(std::slice::from_ref(event), false);
                 let each: Vec<_> = events.iter().map(one).collect();
@@ -127,6 +136,47 @@ impl Sender {
                 sleep(PAUSE).await;
             }
         }
+    }
+
+    /// Appends the events to the vendor's topic, each until the broker reports it, and waits until they are read.
+    async fn until_read(&self, events: &[Event]) -> Vec<Settled> {
+        let topic = inbound(&self.vendor.id);
+        let begun = Instant::now();
+        let mut retried = vec![false; events.len()];
+        let mut behind: BTreeMap<u32, Offset> = BTreeMap::new();
+        for (event, retried) in events.iter().zip(&mut retried) {
+            let record = || Record {
+                topic: topic.as_str().into(),
+                partition: None,
+                key: Some(event.id.to_string().into()),
+                value: event.body.clone().into(),
+                headers: vec![],
+            };
+            let at = loop {
+                match self.log.append(record()).await {
+                    Ok(at) => break at,
+                    Err(error) => assert!(begun.elapsed() < PATIENCE, "{topic} takes nothing: {error}"),
+                }
+                self.counts.unanswered.fetch_add(1, Ordering::Relaxed);
+                *retried = true;
+                sleep(PAUSE).await;
+            };
+            let end = behind.entry(at.partition.index).or_default();
+            *end = (*end).max(next(at.offset));
+        }
+        while !self.is_read(&topic, &behind).await {
+            assert!(begun.elapsed() < PATIENCE, "{topic} is not read up to {behind:?} after {PATIENCE:?}");
+            sleep(PAUSE).await;
+        }
+        self.counts.settled.fetch_add(events.len() as u64, Ordering::Relaxed);
+        self.counts.read.fetch_add(events.len() as u64, Ordering::Relaxed);
+        retried.into_iter().map(|retried| Settled { answer: Answer::Read, retried }).collect()
+    }
+
+    async fn is_read(&self, topic: &str, behind: &BTreeMap<u32, Offset>) -> bool {
+        let Ok(committed) = self.log.committed(INBOUND_GROUP, topic).await else { return false };
+        let of = |index: u32| committed.get(index as usize).copied().flatten().unwrap_or(0);
+        behind.iter().all(|(index, end)| of(*index) >= *end)
     }
 
     async fn single(&self, body: &str) -> Attempt {
@@ -187,6 +237,11 @@ impl Sender {
         self.counts.told_to_wait.fetch_add(1, Ordering::Relaxed);
         None
     }
+}
+
+/// The topic that a vendor writes to.
+pub fn inbound(vendor: &str) -> String {
+    topics::inbound(&VendorId::parse(vendor).expect("a vendor"))
 }
 
 fn id(answer: &Value) -> IngestId {
