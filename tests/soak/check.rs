@@ -24,6 +24,8 @@ use crate::until;
 const PAGE: usize = 2_000;
 /// Objects that are read at the same time.
 const AT_ONCE: usize = 16;
+/// How often the books are asked for.
+const MOST_TRIES: u32 = 10;
 /// Longest time for the books of everything.
 const BOOKS: Duration = Duration::from_secs(3_600);
 
@@ -79,9 +81,9 @@ fn answers(traffic: &[Traffic], settled: &[Vec<Settled>], judged: &mut Judged) -
                 Answer::Accepted(id) => (0, Some(id)),
                 Answer::Duplicate(id) => (1, Some(id)),
                 Answer::Conflict(_) => (2, None),
-                // Nobody else has its id, so that it was taken.
-                Answer::Unsaid if matches!(event.kind, Kind::Fresh | Kind::Poison) => (3, Some(event.id)),
-                Answer::Unsaid => (3, None),
+                // What is neither known nor contradicted is accepted, or the books will miss it.
+                Answer::Read if matches!(event.kind, Kind::Fresh | Kind::Poison) => (3, Some(event.id)),
+                Answer::Read => (3, None),
             };
             judged.answers[which] += 1;
             if id == Some(event.id) {
@@ -102,7 +104,7 @@ fn may_be(event: &Event, settled: &Settled, first: impl Fn(u32) -> IngestId) -> 
     let own = |answer: Answer| {
         answer == Answer::Accepted(event.id) || (settled.retried && answer == Answer::Duplicate(event.id))
     };
-    if settled.answer == Answer::Unsaid {
+    if settled.answer == Answer::Read {
         return true;
     }
     match event.kind {
@@ -119,13 +121,22 @@ fn may_be(event: &Event, settled: &Settled, first: impl Fn(u32) -> IngestId) -> 
 /// The books of dvss itself: they balance, and say what was sent.
 async fn books(traffic: &[Traffic], settled: &[Vec<Settled>], operator: &str, judged: &mut Judged) {
     let http = reqwest::Client::builder().no_proxy().timeout(BOOKS).build().expect("a client");
-    let report = until("the books have nothing in flight", async || {
-        let answer = http.get(format!("{operator}/api/v1/reconcile")).send().await.ok()?;
-        let report: Value = answer.json().await.ok()?;
-        let vendors = report["vendors"].as_array()?;
-        vendors.iter().all(|vendor| vendor["inFlight"] == 0).then_some(report)
-    })
-    .await;
+    let mut tries = 0;
+    let report = loop {
+        let report: Value = match http.get(format!("{operator}/api/v1/reconcile")).send().await {
+            Ok(answer) => answer.json().await.unwrap_or_default(),
+            Err(error) => Value::String(error.to_string()),
+        };
+        let vendors = report["vendors"].as_array();
+        if vendors.is_some_and(|vendors| vendors.iter().all(|vendor| vendor["inFlight"] == 0)) {
+            break report;
+        }
+        // One store call of many thousands took too long, or a receipt is being copied.
+        tries += 1;
+        println!("        no books yet: {}", report.to_string().chars().take(500).collect::<String>());
+        assert!(tries < MOST_TRIES, "no books after {tries} times");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    };
     assert_balanced(&report);
     let mut parts_taken_before = 0;
     for (traffic, settled) in traffic.iter().zip(settled) {
@@ -138,17 +149,19 @@ async fn books(traffic: &[Traffic], settled: &[Vec<Settled>], operator: &str, ju
         };
         assert_eq!(number("published"), count(&|kind, _| kind == Kind::Fresh), "{report}");
         assert_eq!(number("quarantined"), count(&|kind, _| kind == Kind::Poison), "{report}");
-        // A first try that nobody answered may have become a record under another id than the one that was
+        assert_eq!(number("refused"), 0, "{report}");
+        // A first try that nobody answered, and a record that was read twice, may have become a record under another id than the one that was
         // answered: then both are in the books.
         let is_redated = |kind| matches!(kind, Kind::Redated { .. });
         let taken = |settled: &Settled| matches!(settled.answer, Answer::Accepted(_));
+        let unsaid = |settled: &Settled| settled.retried || settled.answer == Answer::Read;
         let least = count(&|kind, settled| is_redated(kind) && taken(settled));
-        let most = count(&|kind, settled| is_redated(kind) && (taken(settled) || settled.retried));
+        let most = count(&|kind, settled| is_redated(kind) && (taken(settled) || unsaid(settled)));
         assert!((least..=most).contains(&number("duplicate")), "{least} to {most} duplicates: {books}");
         parts_taken_before += most - least;
         let is_conflict = |kind| matches!(kind, Kind::Conflict { .. });
         let again =
-            count(&|kind, settled| matches!(kind, Kind::Conflict { redated: true, .. }) && settled.retried);
+            count(&|kind, settled| matches!(kind, Kind::Conflict { redated: true, .. }) && unsaid(settled));
         let conflicts = count(&|kind, _| is_conflict(kind));
         assert!(
             (conflicts..=conflicts + again).contains(&number("conflict")),
@@ -272,7 +285,7 @@ async fn states(traffic: &[Traffic], operator: &str, judged: &mut Judged) {
     }
 }
 
-/// Each 2xx has one raw object, which is what the vendor sent.
+/// Each 2xx, and each record that was new, has one raw object, which is what the vendor sent.
 async fn objects(
     traffic: &[Traffic],
     taken: &HashMap<IngestId, Taken>,
@@ -319,11 +332,8 @@ async fn objects(
 
 impl fmt::Display for Judged {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [accepted, duplicate, conflict, unsaid] = self.answers;
-        writeln!(
-            formatter,
-            "answers          202 {accepted}, 200 {duplicate}, 409 {conflict}, by Kafka {unsaid}"
-        )?;
+        let [accepted, duplicate, conflict, _] = self.answers;
+        writeln!(formatter, "answers          202 {accepted}, 200 {duplicate}, 409 {conflict}")?;
         let books: Vec<String> =
             BOOK_COLUMNS.iter().zip(self.books).map(|(name, number)| format!("{name} {number}")).collect();
         writeln!(formatter, "books            {}", books.join(", "))?;

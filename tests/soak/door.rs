@@ -1,16 +1,14 @@
 //! How events come in: as a vendor sends them who does not give up.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use contract::topics::inbound;
-use contract::{IngestId, VendorId};
-use futures::future::BoxFuture;
-use futures::{FutureExt as _, StreamExt as _, stream};
+use contract::{IngestId, VendorId, topics};
+use futures::{StreamExt as _, stream};
 use ports::Log;
-use ports::log::{Ends, Offset, Record};
+use ports::log::{Offset, Record, next};
 use serde_json::Value;
 use stores::topics::INBOUND_GROUP;
 use tokio::time::{Instant, sleep};
@@ -33,7 +31,8 @@ pub enum Door {
     Single,
     /// `POST /v1/events:batch`.
     Batch,
-    /// A record an event, on the vendor's own topic.
+    /// Records on the vendor's own topic. The broker's report is all the answer that there is: an event is
+    /// settled when the door's group has committed what is behind it, and what became of it shows in the end.
     Kafka,
 }
 
@@ -51,8 +50,8 @@ pub enum Answer {
     Duplicate(IngestId),
     /// 409.
     Conflict(IngestId),
-    /// The Kafka door has gone on behind the record, and says no more: what became of it is seen in the end.
-    Unsaid,
+    /// Read from Kafka; accepted, known or a conflict.
+    Read,
 }
 
 /// What became of an event at the door.
@@ -69,6 +68,8 @@ pub struct Settled {
 pub struct Counts {
     /// Events that were settled.
     pub settled: AtomicU64,
+    /// Of these, by way of Kafka.
+    pub read: AtomicU64,
     /// Of single events and batches: answered 503 or 429, and items of batches with these.
     pub told_to_wait: AtomicU64,
     /// Requests without an answer: refused, broken off, too slow.
@@ -81,8 +82,8 @@ pub struct Sender {
     http: reqwest::Client,
     vendor: Vendor,
     gateways: Gateways,
-    counts: Arc<Counts>,
     log: Arc<dyn Log>,
+    counts: Arc<Counts>,
 }
 
 /// What an attempt came to, an event each; `None`: send it again.
@@ -90,65 +91,20 @@ type Attempt = Vec<Option<Answer>>;
 
 impl Sender {
     /// A sender for the vendor.
-    pub fn new(vendor: Vendor, gateways: Gateways, counts: Arc<Counts>, log: Arc<dyn Log>) -> Self {
-        Self { http: http(), vendor, gateways, counts, log }
+    pub fn new(vendor: Vendor, gateways: Gateways, log: Arc<dyn Log>, counts: Arc<Counts>) -> Self {
+        Self { http: http(), vendor, gateways, log, counts }
     }
 
     /// Sends the events until each is settled.
     pub async fn deliver(&self, door: Door, events: &[Event]) -> Vec<Settled> {
         match door {
             Door::Batch => self.until_settled(events, true).await,
-            Door::Kafka => self.write(events).await,
+            Door::Kafka => self.until_read(events).await,
             Door::Single => {
                 let one = |event| self.until_settled(std::slice::from_ref(event), false);
                 let each: Vec<_> = events.iter().map(one).collect();
                 stream::iter(each).buffered(AT_ONCE).concat().await
             }
-        }
-    }
-
-    /// Writes the events, each until the broker has it, and waits until the door has gone on behind them.
-    async fn write(&self, events: &[Event]) -> Vec<Settled> {
-        let topic = inbound(&VendorId::parse(self.vendor.id.as_str()).expect("an id"));
-        let mut settled = Vec::new();
-        for event in events {
-            let record = Record {
-                topic: topic.as_str().into(),
-                partition: None,
-                key: None,
-                value: Bytes::copy_from_slice(event.body.as_bytes()),
-                headers: Vec::new(),
-            };
-            self.in_time("written", || self.log.append(record.clone()).map(Result::ok).boxed()).await;
-            // The door may read it more than once.
-            settled.push(Settled { answer: Answer::Unsaid, retried: true });
-        }
-        self.in_time("taken", || self.is_behind(&topic).boxed()).await;
-        self.counts.settled.fetch_add(events.len() as u64, Ordering::Relaxed);
-        settled
-    }
-
-    /// Whether the door has gone on behind everything on the topic.
-    async fn is_behind(&self, topic: &str) -> Option<()> {
-        let ends = self.log.ends(topic).await.ok()?;
-        let committed = self.log.committed(INBOUND_GROUP, topic).await.ok()?;
-        let left = |(at, ends): (Option<Offset>, Ends)| at.unwrap_or(0) < ends.uncommitted;
-        (!committed.into_iter().zip(ends).any(left)).then_some(())
-    }
-
-    /// Asks until there is an answer.
-    async fn in_time<'a, T>(&self, what: &str, ask: impl Fn() -> BoxFuture<'a, Option<T>> + Send) -> T {
-        let begun = Instant::now();
-        loop {
-            if let Some(answer) = ask().await {
-                return answer;
-            }
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "{}'s records: not {what} after {PATIENCE:?}",
-                self.vendor.id
-            );
-            sleep(PAUSE).await;
         }
     }
 
@@ -180,6 +136,47 @@ impl Sender {
                 sleep(PAUSE).await;
             }
         }
+    }
+
+    /// Appends the events to the vendor's topic, each until the broker reports it, and waits until they are read.
+    async fn until_read(&self, events: &[Event]) -> Vec<Settled> {
+        let topic = inbound(&self.vendor.id);
+        let begun = Instant::now();
+        let mut retried = vec![false; events.len()];
+        let mut behind: BTreeMap<u32, Offset> = BTreeMap::new();
+        for (event, retried) in events.iter().zip(&mut retried) {
+            let record = || Record {
+                topic: topic.as_str().into(),
+                partition: None,
+                key: Some(event.id.to_string().into()),
+                value: event.body.clone().into(),
+                headers: vec![],
+            };
+            let at = loop {
+                match self.log.append(record()).await {
+                    Ok(at) => break at,
+                    Err(error) => assert!(begun.elapsed() < PATIENCE, "{topic} takes nothing: {error}"),
+                }
+                self.counts.unanswered.fetch_add(1, Ordering::Relaxed);
+                *retried = true;
+                sleep(PAUSE).await;
+            };
+            let end = behind.entry(at.partition.index).or_default();
+            *end = (*end).max(next(at.offset));
+        }
+        while !self.is_read(&topic, &behind).await {
+            assert!(begun.elapsed() < PATIENCE, "{topic} is not read up to {behind:?} after {PATIENCE:?}");
+            sleep(PAUSE).await;
+        }
+        self.counts.settled.fetch_add(events.len() as u64, Ordering::Relaxed);
+        self.counts.read.fetch_add(events.len() as u64, Ordering::Relaxed);
+        retried.into_iter().map(|retried| Settled { answer: Answer::Read, retried }).collect()
+    }
+
+    async fn is_read(&self, topic: &str, behind: &BTreeMap<u32, Offset>) -> bool {
+        let Ok(committed) = self.log.committed(INBOUND_GROUP, topic).await else { return false };
+        let of = |index: u32| committed.get(index as usize).copied().flatten().unwrap_or(0);
+        behind.iter().all(|(index, end)| of(*index) >= *end)
     }
 
     async fn single(&self, body: &str) -> Attempt {
@@ -240,6 +237,11 @@ impl Sender {
         self.counts.told_to_wait.fetch_add(1, Ordering::Relaxed);
         None
     }
+}
+
+/// The topic that a vendor writes to.
+pub fn inbound(vendor: &str) -> String {
+    topics::inbound(&VendorId::parse(vendor).expect("a vendor"))
 }
 
 fn id(answer: &Value) -> IngestId {

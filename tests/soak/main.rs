@@ -30,7 +30,7 @@ use fleet::Fleet;
 use servers::{Readers, Servers};
 use support::Vendor;
 use traffic::{ROUND, Traffic, VENDORS};
-use weather::Weather;
+use weather::{Pace, Weather};
 
 /// Partitions of every topic of an installation of the tests.
 pub const PARTITIONS: u64 = 2;
@@ -40,6 +40,8 @@ const EVENTS: u32 = 1_500;
 const SEED: u64 = 20_240_501;
 /// Vendors wait while the stages are further behind than this, so that faults meet all of the traffic.
 const BEHIND: u64 = 4_000;
+/// Vendors who share the pace.
+const TOGETHER: u32 = VENDORS.len() as u32;
 /// Longest wait for one thing to happen.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -101,11 +103,11 @@ async fn run(options: Options) {
 
     let servers = Servers::new(&options.stack, directory);
     let config = servers.config.display().to_string();
-    let of_vendors: Vec<&str> = VENDORS.iter().flat_map(|id| ["--vendor", id]).collect();
-    for (command, more) in
-        [(["topics", "apply"], &of_vendors[..]), (["tables", "apply"], &[]), (["schemas", "register"], &[])]
+    let own = VENDORS.map(|vendor| ["--vendor", vendor]).concat();
+    for command in
+        [&[&["topics", "apply"], &own[..]].concat()[..], &["tables", "apply"], &["schemas", "register"]]
     {
-        let ran = support::run(&[&command[..], &["--config", &config], more].concat()).await;
+        let ran = support::run(&[command, &["--config", &config]].concat()).await;
         assert_eq!(ran.code, 0, "{command:?}: {}{}", ran.stdout, ran.stderr);
     }
     let fleet =
@@ -116,16 +118,15 @@ async fn run(options: Options) {
 
     let begun = Instant::now();
     let counts = Arc::new(Counts::default());
-    let (limit, allowed) = watch::channel(0);
+    let (pace, paced) = watch::channel(Pace::default());
     let readers = Arc::new(servers.readers().await);
     let behind = Arc::new(AtomicBool::new(false));
     // Senders and the watcher end with this set.
     let mut senders = JoinSet::new();
     for (index, (traffic, vendor)) in traffic.iter().cloned().zip(vendors).enumerate() {
         let sender =
-            Sender::new(vendor, fleet.gateways.clone(), Arc::clone(&counts), Arc::clone(&readers.log));
-        let turn =
-            Turn { allowed: allowed.clone(), counts: Arc::clone(&counts), behind: Arc::clone(&behind) };
+            Sender::new(vendor, fleet.gateways.clone(), Arc::clone(&readers.log), Arc::clone(&counts));
+        let turn = Turn { pace: paced.clone(), counts: Arc::clone(&counts), behind: Arc::clone(&behind) };
         senders.spawn(async move { (index, send(&traffic, &sender, turn).await) });
     }
     let mut watcher = JoinSet::new();
@@ -138,7 +139,7 @@ async fn run(options: Options) {
         }
         settled
     };
-    let (settled, ()) = tokio::join!(sending, weather.pass(&faults, total, &counts, &limit));
+    let (settled, ()) = tokio::join!(sending, weather.pass(&faults, total, &counts, &pace));
     drop(watcher);
     println!("{total:>7} events | all are settled after {:.0} s", begun.elapsed().as_secs_f64());
 
@@ -150,6 +151,7 @@ async fn run(options: Options) {
     weather.end().await;
 
     println!("\nevents sent      {total} by {} vendors, seed {}", VENDORS.len(), options.seed);
+    println!("through Kafka    {}", counts.read.load(Ordering::Relaxed));
     println!("told to wait     {}", counts.told_to_wait.load(Ordering::Relaxed));
     println!("without answer   {}", counts.unanswered.load(Ordering::Relaxed));
     print!("{judged}");
@@ -179,16 +181,19 @@ async fn enrol(operator: &str) -> Vec<Vendor> {
 
 /// When a vendor may go on.
 struct Turn {
-    allowed: watch::Receiver<u64>,
+    pace: watch::Receiver<Pace>,
     counts: Arc<Counts>,
     behind: Arc<AtomicBool>,
 }
 
 impl Turn {
-    async fn come(&self) {
+    /// Waits until a round may begin whose vendor began the one before at that time.
+    async fn come(&self, before: Instant) {
         let may = || {
-            let ahead = self.counts.settled.load(Ordering::Relaxed) >= *self.allowed.borrow();
-            !ahead && !self.behind.load(Ordering::Relaxed)
+            let pace = *self.pace.borrow();
+            let ahead = self.counts.settled.load(Ordering::Relaxed) >= pace.limit;
+            let early = before.elapsed() < pace.event * ROUND * TOGETHER;
+            !ahead && !early && !self.behind.load(Ordering::Relaxed)
         };
         while !may() {
             sleep(Duration::from_millis(20)).await;
@@ -199,8 +204,10 @@ impl Turn {
 /// One vendor's events, a round at a time, each through the next door.
 async fn send(traffic: &Traffic, sender: &Sender, turn: Turn) -> Vec<Settled> {
     let mut settled = Vec::new();
+    let mut begun = Instant::now();
     for (round, first) in (0..traffic.events).step_by(ROUND as usize).enumerate() {
-        turn.come().await;
+        turn.come(begun).await;
+        begun = Instant::now();
         let last = (first + ROUND).min(traffic.events);
         let events: Vec<_> = (first..last).map(|number| traffic.event(number)).collect();
         settled.extend(sender.deliver(Door::ALL[round % Door::ALL.len()], &events).await);

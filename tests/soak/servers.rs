@@ -11,10 +11,13 @@ use kafka::{KafkaLog, Prefixed, Registry};
 use ports::{Log, Schemas};
 use serde_json::json;
 use stores::codec::Codec;
+use stores::topics::{INBOUND_GROUP, STAGES};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
+use crate::door::inbound;
 use crate::support::servers::Stack;
+use crate::traffic::VENDORS;
 
 /// The stack, and the soak's installation on it.
 pub struct Servers {
@@ -89,14 +92,20 @@ impl Servers {
     }
 }
 
+/// Every group, and a topic that it reads.
+fn read() -> Vec<(&'static str, String)> {
+    let inbound = VENDORS.iter().map(|vendor| (INBOUND_GROUP, inbound(vendor)));
+    inbound.chain(STAGES.map(|(group, topic)| (group, topic.to_owned()))).collect()
+}
+
 impl Readers {
-    /// Records below the last stable offset that no stage has committed yet, markers of transactions
+    /// Records below the last stable offset that nobody has committed yet, markers of transactions
     /// included; `None` while the broker is away.
     pub async fn distance(&self) -> Option<u64> {
         let mut distance = 0;
-        for (group, topic) in stores::topics::STAGES {
-            let committed = self.log.committed(group, topic).await.ok()?;
-            let ends = self.log.ends(topic).await.ok()?;
+        for (group, topic) in read() {
+            let committed = self.log.committed(group, &topic).await.ok()?;
+            let ends = self.log.ends(&topic).await.ok()?;
             for (committed, ends) in committed.into_iter().zip(ends) {
                 distance += u64::try_from(ends.stable - committed.unwrap_or(ends.start)).unwrap_or(0);
             }
@@ -107,8 +116,8 @@ impl Readers {
     /// Data records that are not worked off; `None` while the broker is away.
     pub async fn lag(&self) -> Option<u64> {
         let mut records = 0;
-        for (group, topic) in stores::topics::STAGES {
-            let lags = runtime::lag(&*self.log, group, &[topic]).await.ok()?;
+        for (group, topic) in read() {
+            let lags = runtime::lag(&*self.log, group, &[&topic]).await.ok()?;
             records += lags.iter().map(|lag| lag.records).sum::<u64>();
         }
         Some(records)

@@ -18,7 +18,9 @@ pub const ITEMS: u32 = 100;
 pub const ROUND: u32 = 40;
 /// 2024-05-01T00:00:00Z, in milliseconds.
 const BEGIN: i64 = 1_714_521_600_000;
-/// So many seconds an event may come late.
+/// Milliseconds from one event to the next: a long run has many days, whose objects lie beside one another.
+const STEP: i128 = 20_000;
+/// Behind so many others an event may come late.
 const LATEST: u32 = 2_000;
 
 /// What an event is to those before it.
@@ -251,9 +253,9 @@ impl Traffic {
     }
 }
 
-/// Second `second` of the traffic, and a part of it that no other event has.
-fn time(second: u32, number: u32) -> i128 {
-    (i128::from(BEGIN) + i128::from(second) * 1_000) * 1_000_000 + i128::from(number) * 1_000
+/// When the event at this place was so: a part of it is no other event's.
+fn time(place: u32, number: u32) -> i128 {
+    (i128::from(BEGIN) + i128::from(place) * STEP) * 1_000_000 + i128::from(number) * 1_000
 }
 
 /// The latest level, and the changes since; `None` where no level was stated.

@@ -10,7 +10,7 @@ use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rustix::process::Signal;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::PARTITIONS;
 use crate::door::Counts;
@@ -77,6 +77,18 @@ fn cycle(rng: &mut StdRng) -> Vec<Fault> {
     faults
 }
 
+/// How fast vendors go.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pace {
+    /// No more events are settled than this.
+    pub limit: u64,
+    /// Time from an event to the next, all vendors together.
+    pub event: Duration,
+}
+
+/// How long a fault takes, before one was seen.
+const FIRST_GUESS: Duration = Duration::from_secs(5);
+
 /// Everything that can be struck.
 pub struct Weather<'a> {
     fleet: &'a Fleet,
@@ -107,18 +119,24 @@ impl<'a> Weather<'a> {
         self.processes[&Role::Operator].probes.clone()
     }
 
-    /// Strikes, one fault a share of the traffic, and lets the traffic come no further than a share ahead:
-    /// the faults are spread over all of it.
+    /// Strikes, one fault a share of the traffic. The traffic goes as fast as faults take, and no further than
+    /// a share ahead: there is traffic during every fault, and a fault during all traffic.
     pub async fn pass(
         &mut self,
         faults: &[Fault],
         events: u64,
         counts: &Arc<Counts>,
-        limit: &watch::Sender<u64>,
+        pace: &watch::Sender<Pace>,
     ) {
         let share = events / faults.len() as u64;
+        let begun = Instant::now();
         for (index, fault) in (0_u64..).zip(faults) {
-            limit.send_replace((index + 2) * share);
+            let done = u32::try_from(index).expect("few");
+            let takes = if done == 0 { FIRST_GUESS } else { begun.elapsed() / done };
+            pace.send_replace(Pace {
+                limit: (index + 2) * share,
+                event: takes / u32::try_from(share).expect("few"),
+            });
             let moment = index * share + self.rng.random_range(0..=share / 2);
             while counts.settled.load(Ordering::Relaxed) < moment {
                 sleep(Duration::from_millis(10)).await;
@@ -128,7 +146,7 @@ impl<'a> Weather<'a> {
             self.strike(*fault).await;
             *self.seen.entry(fault.kind()).or_default() += 1;
         }
-        limit.send_replace(u64::MAX);
+        pace.send_replace(Pace { limit: u64::MAX, event: Duration::ZERO });
     }
 
     async fn strike(&mut self, fault: Fault) {

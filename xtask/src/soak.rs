@@ -12,6 +12,9 @@ use crate::stack::{Guard, Stack};
 /// The name of the soak's stack.
 const STACK: &str = "soak";
 
+/// Names the file with the addresses of the stack that the soak may restart.
+pub const STACK_VARIABLE: &str = "DVSS_SOAK_STACK";
+
 /// What is run.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -42,7 +45,7 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
 fn command(soak: &Path, options: &Options, addresses: &Path, logs: &Path) -> Command {
     let mut command = Command::new(soak);
     command.args(["--exact", "soak", "--nocapture"]);
-    command.env("DVSS_SOAK_STACK", addresses).env("DVSS_SOAK_DIRECTORY", logs);
+    command.env(STACK_VARIABLE, addresses).env("DVSS_SOAK_DIRECTORY", logs);
     for (name, value) in [
         ("DVSS_SOAK_EVENTS", options.events.map(|events| events.to_string())),
         ("DVSS_SOAK_SEED", options.seed.map(|seed| seed.to_string())),

@@ -76,7 +76,7 @@ fn tests(nextest: Option<&Path>, filter: &str) -> Command {
         None => cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast", "--locked"]),
     };
     // Whose tests run on servers is decided here.
-    command.env_remove(stack::ADDRESSES);
+    command.env_remove(stack::ADDRESSES).env_remove(soak::STACK_VARIABLE);
     command
 }
 

@@ -1,7 +1,7 @@
 //! The Kafka door, in the loop that runs it, on a log in memory.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use gateway::{Inbound, Options};
@@ -12,6 +12,7 @@ use stores::codec::Codec;
 use stores::quarantine::{self, Parked, QuarantineStore};
 use stores::vendors::Settings;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Fault, Running, rate};
