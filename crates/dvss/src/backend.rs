@@ -117,7 +117,8 @@ fn told(error: OpenError) -> anyhow::Error {
     anyhow::anyhow!("{error} ({})", error.code())
 }
 
-fn embedded_parts() -> embedded::Parts {
+/// Everything that dvss needs of an embedded store.
+pub fn embedded_parts() -> embedded::Parts {
     embedded::Parts {
         tables: stores::tables::ALL.to_vec(),
         schemas: stores::codec::schemas()

@@ -178,19 +178,4 @@ fn member(process: &str, topics: &[&str]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_doors_group_is_the_one_that_operators_read_of() {
-        assert_eq!(Inbound::NAME, stores::topics::INBOUND_GROUP);
-    }
-
-    #[test]
-    fn other_topics_make_another_member() {
-        let one = member("a", &["t.x"]);
-        assert!(one.starts_with("a-") && one == member("a", &["t.x"]));
-        assert_ne!(one, member("a", &["t.x", "t.y"]));
-        assert_ne!(one, member("b", &["t.x"]));
-    }
-}
+mod tests;

@@ -213,7 +213,11 @@ pub async fn start(config: &Config, roles: Roles, logs: &str) -> anyhow::Result<
             ports,
             quarantine: Arc::new(quarantine),
             member: member(config)?,
-            options: config.runtime.clone(),
+            options: runtime::Options {
+                // An accept is several calls, each with a time-out of its own.
+                deadline: config.runtime.deadline.max(config.runtime.transaction_timeout * 9 / 10),
+                ..config.runtime.clone()
+            },
             look: config.gateway.inbound_look,
             view: kafka_door.clone(),
         };

@@ -41,8 +41,8 @@ pub struct StageHealth {
 pub trait Host: Send + Sync {
     /// Every stage of this process.
     fn stages(&self) -> Vec<StageHealth>;
-    /// Whether the loop of this process' Kafka door turns, and whether it is assigned; `None` where it has none. Not
-    /// one of [`Host::stages`]: the HTTP door of the same process serves on without it.
+    /// Whether the loop of this process' Kafka door turns, and whether it is assigned; `None` where it has none.
+    /// Not one of [`Host::stages`]: the HTTP door of the same process serves on without it.
     fn inbound(&self) -> Option<(bool, bool)> {
         None
     }

@@ -109,7 +109,8 @@ pub struct Coordinates {
 pub enum First {
     /// Nowhere: that is [`Error::OutOfRange`], for somebody has lost the offset.
     Committed,
-    /// At offset 0, for topics that others make; [`Error::OutOfRange`] where the log no longer reaches so far back.
+    /// At offset 0, for topics that others make; [`Error::OutOfRange`] where the log no longer reaches so far
+    /// back.
     Zero,
 }
 

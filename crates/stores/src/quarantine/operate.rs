@@ -99,9 +99,9 @@ pub async fn show(ports: &Ports, stage: &str, identity: &str) -> Result<Parked, 
 /// Puts a record back to where it came from; it is tried again, and reopens its row if it fails again.
 ///
 /// The row is released first and then the record produced, so that it cannot fail again before its row
-/// knows. A crash between the two is mended by releasing once more, or by [`resume`]; releasing what was produced changes
-/// nothing. The row is released in one transaction with its entry in the audit. Returns the row, and
-/// where the record is now.
+/// knows. A crash between the two is mended by releasing once more, or by [`resume`]; releasing what was
+/// produced changes nothing. The row is released in one transaction with its entry in the audit. Returns the
+/// row, and where the record is now.
 pub async fn release(ports: &Ports, stage: &str, identity: &str) -> Result<(Parked, Coordinates), Refused> {
     for _ in 0..ATTEMPTS {
         let (row, parked) = find(ports, stage, identity).await?;
@@ -177,7 +177,8 @@ pub struct Resumed {
 type Waiting = BTreeMap<String, Vec<(Option<(u32, Offset)>, String)>>;
 
 /// Releases everything of a vendor that is open, and what somebody released without getting as far as the
-/// record, in the order of the records, and then what was parked untried meanwhile. A row that cannot be released holds up none behind it.
+/// record, in the order of the records, and then what was parked untried meanwhile. A row that cannot be
+/// released holds up none behind it.
 ///
 /// With the first rows the vendor is within its budget again, and new records of it are tried while
 /// older ones are still taken up: facts fold to the same state in any order.
