@@ -91,7 +91,7 @@ pub fn committed<C: rdkafka::consumer::ConsumerContext>(
         return Ok(Vec::new());
     }
     let what = || format!("committed offsets of {group}");
-    let asked = record::list(partitions.iter().map(|partition| (partition, rdkafka::Offset::Invalid)))
+    let asked = record::names(partitions)
         .and_then(|list| client.committed_offsets(list, cluster.options.request_timeout));
     let answered = asked.map_err(|error| error::plain(&error, &what()))?;
     let mut found: HashMap<Partition, Option<Offset>> = HashMap::with_capacity(partitions.len());

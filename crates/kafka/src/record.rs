@@ -85,6 +85,11 @@ pub fn list<'a>(
     Ok(list)
 }
 
+/// Partitions alone, for the client.
+pub fn names(partitions: &[Partition]) -> Result<TopicPartitionList, rdkafka::error::KafkaError> {
+    list(partitions.iter().map(|partition| (partition, rdkafka::Offset::Invalid)))
+}
+
 /// The client's list as partitions and what it says of each: an offset, where it has one.
 pub fn listed(
     list: &TopicPartitionList,

@@ -29,6 +29,8 @@ pub(crate) enum Slot {
     Settled(Vec<Output>),
     /// It was tried until the deadline.
     Failed(String),
+    /// Its turn has not come, and nothing further of its partition was started behind it.
+    Later,
     /// It was not tried: one before it under its key failed, the deadline passed, or the batch has put
     /// out as much as one transaction takes.
     Untried,
@@ -121,18 +123,15 @@ async fn in_order<P: Processor>(
             break;
         }
         let slot = match timeout_at(deadline, settle(stage, &records[index], deadline)).await {
-            Ok(slot) => slot.map(|(slot, later)| {
-                if later {
-                    admitted.later.lock().insert(records[index].partition.clone());
-                }
-                slot
-            })?,
+            Ok(slot) => slot?,
             // A dropped future settles nothing.
             Err(_) => Slot::Failed("the batch's deadline passed".to_owned()),
         };
         let settled = matches!(slot, Slot::Settled(_));
-        if let Slot::Settled(outputs) = &slot {
-            admitted.add(Size::of(outputs));
+        match &slot {
+            Slot::Settled(outputs) => admitted.add(Size::of(outputs)),
+            Slot::Later => drop(admitted.later.lock().insert(records[index].partition.clone())),
+            Slot::Failed(_) | Slot::Untried => {}
         }
         slots.push((index, slot));
         if !settled {
@@ -142,13 +141,12 @@ async fn in_order<P: Processor>(
     Ok(slots)
 }
 
-/// Tries a record until it is settled, or its next attempt would lie behind the deadline; also says whether the
-/// rest of its partition is to wait.
+/// Tries a record until it is settled, or its next attempt would lie behind the deadline.
 async fn settle<P: Processor>(
     stage: &Stage<'_, P>,
     record: &RawRecord,
     deadline: Instant,
-) -> Result<(Slot, bool), Fatal> {
+) -> Result<Slot, Fatal> {
     let mut poison: Option<Poison> = None;
     let (mut attempt, mut panics) = (0, 0);
     loop {
@@ -187,14 +185,17 @@ async fn settle<P: Processor>(
                         "quarantined: {poison}"
                     );
                 }
-                return Ok((Slot::Settled(outputs), false));
+                return Ok(Slot::Settled(outputs));
             }
             Err(Failure::Poison(found)) if poison.is_none() => {
                 poison = Some(found);
                 continue;
             }
             Err(Failure::Transient(message)) => message,
-            Err(Failure::Later(message)) => return Ok((Slot::Failed(message), true)),
+            Err(Failure::Later(message)) => {
+                tracing::debug!(stage = P::NAME, at = record.coordinates(), message, "its turn has not come");
+                return Ok(Slot::Later);
+            }
             Err(other) => {
                 let mut fatal = Fatal::of(P::NAME, other);
                 fatal.message = format!("{} (record {})", fatal.message, record.coordinates());
@@ -205,7 +206,7 @@ async fn settle<P: Processor>(
         let wait = stage.options.backoff.wait(attempt, &mut *stage.rng.lock());
         metrics::retried(P::NAME);
         if Instant::now() + wait >= deadline {
-            return Ok((Slot::Failed(message), false));
+            return Ok(Slot::Failed(message));
         }
         tracing::debug!(stage = P::NAME, at = record.coordinates(), message, "trying again");
         sleep(wait).await;

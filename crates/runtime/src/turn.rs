@@ -338,6 +338,11 @@ impl<'a, P: Processor> Loop<'a, P> {
             match line.slots.get(line.done) {
                 None => {}
                 Some(Slot::Failed(message)) => self.rewind_failed(&line, message).await,
+                // It waits as it should: no trouble, and always as long.
+                Some(Slot::Later) => {
+                    let pause = self.options.backoff.wait(1, self.rng.get_mut());
+                    self.rewind(&line.partition, line.offsets[line.done], pause).await;
+                }
                 Some(_) => self.rewind(&line.partition, line.offsets[line.done], Duration::ZERO).await,
             }
         }

@@ -79,6 +79,32 @@ async fn a_record_behind_a_failed_one_of_its_key_does_not_run() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_for_its_turn_holds_up_its_own_partition_alone() {
+    let world = World::default();
+    world.put(0, 1, "a", "a1");
+    world.put(0, 2, "b", "b1");
+    world.put(1, 1, "c", "other");
+    world.behave("a1", vec![Behaviour::Later; 3]);
+    // One after the other, so that what is not started is told from what was started already.
+    let running = world.start(Options { concurrency: 1, ..options() });
+    world.until("rewound", |state| !state.rewinds.is_empty()).await;
+    assert_eq!(world.count("handle a1"), 1, "it is not tried again in the batch");
+    assert_eq!(world.count("handle b1"), 0, "nothing further of the partition is started");
+    assert_eq!(world.committed(1), 2, "the other partition goes on");
+    world.until_committed(0, 3).await;
+    assert_eq!(world.outputs(), ["other", "a1", "b1"]);
+    assert_eq!(world.count("handle a1"), 4);
+    let pauses: Vec<_> = world.0.lock().rewinds.iter().map(|(_, to, pause)| (*to, *pause)).collect();
+    let short = options().backoff.first;
+    assert!(
+        pauses.iter().all(|(to, pause)| *to == 1 && *pause > Duration::ZERO && *pause <= short),
+        "{pauses:?}"
+    );
+    assert!(running.handle.is_ready(), "waiting is no trouble");
+    running.stop().await.expect("a clean end");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_transient_failure_is_retried_in_place() {
     let world = World::default();
     world.put(0, 0, "a", "a1");

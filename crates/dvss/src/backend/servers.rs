@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use aws::{Aws, TablePlan, TableStep, Together};
+use contract::VendorId;
 use embedded::SystemClock;
 use kafka::{Admin, KafkaLog, Prefixed, Registry};
 use ports::{Log, Ports};
@@ -44,7 +45,7 @@ pub struct Servers {
     /// The schema registry.
     pub registry: Arc<Registry>,
     /// How many partitions new topics get, instead of what their documents say.
-    pub partitions: Option<u32>,
+    partitions: Option<u32>,
     /// The topics that are to be there, by the names that dvss gives them.
     pub topics: Vec<TopicSpec>,
 }
@@ -71,10 +72,15 @@ impl Servers {
             clock: Arc::new(SystemClock),
         };
         let mut topics = stores::topics::shipped();
-        for topic in topics.iter_mut() {
-            topic.partitions = options.partitions.unwrap_or(topic.partitions);
-        }
+        topics.iter_mut().for_each(|topic| resize(topic, options.partitions));
         Ok(Self { ports, prefix, aws, admin, registry, partitions: options.partitions, topics })
+    }
+
+    /// The topic that a vendor who writes to Kafka is to have.
+    pub fn inbound(&self, vendor: &VendorId) -> TopicSpec {
+        let mut spec = stores::topics::inbound(vendor);
+        resize(&mut spec, self.partitions);
+        spec
     }
 
     /// The name that the cluster knows a topic by.
@@ -117,6 +123,10 @@ impl Servers {
             error => anyhow::anyhow!("{error}"),
         })
     }
+}
+
+fn resize(topic: &mut TopicSpec, partitions: Option<u32>) {
+    topic.partitions = partitions.unwrap_or(topic.partitions);
 }
 
 /// Whether a table can be worked with; that it cannot be brought back to an earlier time is for operators.

@@ -77,12 +77,10 @@ async fn inbound(servers: &Servers, vendors: &[VendorId]) -> anyhow::Result<Vec<
     let mut specs = Vec::new();
     for (name, vendor) in inbound_topics(log).await? {
         // However many partitions it was given: nothing hangs on their count.
-        specs
-            .push(TopicSpec { partitions: log.partitions(&name).await?, ..stores::topics::inbound(&vendor) });
+        specs.push(TopicSpec { partitions: log.partitions(&name).await?, ..servers.inbound(&vendor) });
     }
     for vendor in vendors {
-        let mut spec = stores::topics::inbound(vendor);
-        spec.partitions = servers.partitions.unwrap_or(spec.partitions);
+        let spec = servers.inbound(vendor);
         if !specs.iter().any(|there| there.name == spec.name) {
             specs.push(spec);
         }

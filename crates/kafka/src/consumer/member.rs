@@ -342,14 +342,12 @@ impl Member {
     }
 
     fn pause(&self, partitions: &[Partition]) -> Result<(), Error> {
-        let invalid = partitions.iter().map(|partition| (partition, rdkafka::Offset::Invalid));
-        let paused = record::list(invalid).and_then(|list| self.client.pause(&list));
+        let paused = record::names(partitions).and_then(|list| self.client.pause(&list));
         paused.map_err(|error| error::plain(&error, "a pause"))
     }
 
     fn unpause(&self, partitions: &[Partition]) -> Result<(), Error> {
-        let invalid = partitions.iter().map(|partition| (partition, rdkafka::Offset::Invalid));
-        let resumed = record::list(invalid).and_then(|list| self.client.resume(&list));
+        let resumed = record::names(partitions).and_then(|list| self.client.resume(&list));
         resumed.map_err(|error| error::plain(&error, "the end of a pause"))
     }
 

@@ -73,6 +73,7 @@ pub enum Behaviour {
     Ok,
     Slow(Duration),
     Transient,
+    Later,
     Poison,
     Fatal,
     Panic,
@@ -422,6 +423,7 @@ impl Processor for Stage {
             Behaviour::Ok => {}
             Behaviour::Slow(time) => sleep(time).await,
             Behaviour::Transient => return Err(Failure::Transient("not now".to_owned())),
+            Behaviour::Later => return Err(Failure::Later("its turn has not come".to_owned())),
             Behaviour::Poison => return Err(poison(Code::MappingMissing)),
             Behaviour::Fatal => {
                 return Err(Failure::Fatal { code: Code::ObjectCorrupt, message: "harm".to_owned() });
