@@ -475,6 +475,11 @@ pub enum Offsets {
 pub enum Bench {
     /// The whole pipeline, from HTTP to the public topics.
     Pipeline(BenchPipeline),
+    /// Normalize on Kafka, against Kafka's client alone on the same records.
+    Hop(BenchHop),
+    /// The vendors' door over stores that keep nothing; `pipeline` runs it beside itself.
+    #[command(hide = true)]
+    Nowhere,
 }
 
 /// `dvss bench pipeline`
@@ -483,16 +488,41 @@ pub struct BenchPipeline {
     /// Data directory; a temporary one where it is not given.
     #[arg(long)]
     pub data: Option<PathBuf>,
+    /// Run on the servers that this file names: each run makes topics, tables and buckets of its own there,
+    /// whose names begin with `bench-`, and leaves them.
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub config: Option<PathBuf>,
     /// Events of the throughput run.
     #[arg(long, default_value_t = 20_000)]
     pub events: u64,
     /// Connections of the throughput run.
     #[arg(long, default_value_t = 64)]
     pub connections: usize,
-    /// Seconds of the latency run, at 500 events a second.
+    /// Seconds of the latency run.
     #[arg(long, default_value_t = 10)]
     pub latency_seconds: u64,
+    /// Events a second of the latency run. Default: 500, on servers 100.
+    #[arg(long, value_name = "EVENTS")]
+    pub pace: Option<u64>,
     /// Events of the backlog run (resident memory); 0 leaves it out.
     #[arg(long, default_value_t = 0)]
     pub backlog: u64,
+}
+
+/// `dvss bench hop`
+#[derive(Debug, Args)]
+pub struct BenchHop {
+    /// Names the servers: each run makes topics, tables and buckets of its own there, whose names begin with
+    /// `bench-`, and leaves them.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Events of a run.
+    #[arg(long, default_value_t = 100_000)]
+    pub events: u64,
+    /// Events of a run that writes to the stores, which takes longer.
+    #[arg(long, default_value_t = 10_000)]
+    pub stored: u64,
+    /// Records of a transaction; a run each, and the last one for the runs that write to the stores.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 1_000, 500])]
+    pub together: Vec<usize>,
 }

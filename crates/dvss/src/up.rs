@@ -441,7 +441,8 @@ impl Host for Process {
     }
 }
 
-async fn signal() {
+/// Waits until somebody asks this process to end.
+pub async fn signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return std::future::pending().await;
@@ -452,7 +453,8 @@ async fn signal() {
     }
 }
 
+/// Which logs are written: what `DVSS_LOG` says, else this.
 #[expect(clippy::disallowed_methods, reason = "the binary reads the environment")]
-fn log_filter(default: &str) -> String {
+pub fn log_filter(default: &str) -> String {
     std::env::var("DVSS_LOG").unwrap_or_else(|_| default.to_owned())
 }

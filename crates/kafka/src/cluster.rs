@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use ports::log::{Ends, Error, Offset, Partition, Record};
 use ports::partition::partition_of;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -252,4 +252,10 @@ pub async fn blocking<T: Send + 'static>(
 ) -> Result<T, Error> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| Err(Error::Unavailable(format!("a call to the log broke off: {error}"))))
+}
+
+/// Rests on this thread, which has nothing else to do.
+pub fn rest(time: Duration) {
+    let nobody = Mutex::new(());
+    Condvar::new().wait_for(&mut nobody.lock(), time);
 }

@@ -22,6 +22,7 @@ mod config;
 mod consumer;
 mod context;
 mod error;
+pub mod floor;
 mod groups;
 mod log;
 mod options;

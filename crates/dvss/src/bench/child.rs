@@ -1,63 +1,109 @@
-//! A dvss process beside this one: the same binary, on a data directory of its own.
+//! A dvss process beside this one: the same binary, on ground of its own.
 
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 use tokio::time::Instant;
 
+use super::cpu;
+use super::ground::Ground;
 use crate::client::Client;
+use crate::config::Role;
 
+/// Longest wait for a process to be ready.
+const START_UP: Duration = Duration::from_secs(60);
 /// How long a stage may take to work its backlog off.
 const PATIENCE: Duration = Duration::from_mins(30);
+
+/// Which roles a child has.
+#[derive(Debug, Clone, Copy)]
+pub enum Roles {
+    /// Everything in one process.
+    All,
+    /// Doors and operator API.
+    Doors,
+    /// The same, and one stage.
+    Stage(Role),
+}
 
 pub struct Child {
     process: tokio::process::Child,
     /// Base address of the vendors' door.
     pub vendors: String,
+    operators: String,
     client: Client,
     pid: u32,
+    /// The key of the one vendor of a process that keeps nothing.
+    key: Option<String>,
 }
 
 impl Child {
-    /// Starts `dvss up` with `stages`: `all`, `none`, or one stage's name.
-    pub async fn start(data: &Path, stages: &str) -> anyhow::Result<Self> {
-        let mut process = Command::new(std::env::current_exe()?)
-            .args(["up", "--json", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0", "--data"])
-            .arg(data)
-            .env(
-                "DVSS_STAGES",
-                match stages {
-                    "all" => "[dedup, normalize, divergence, outbox]".to_owned(),
-                    "none" => "[]".to_owned(),
-                    one => format!("[{one}]"),
-                },
-            )
-            // The load is one vendor on one machine: its limits are not what is measured.
+    /// Starts `dvss up` on its ground, and waits until it is ready.
+    pub async fn start(ground: &Ground, roles: Roles) -> anyhow::Result<Self> {
+        let stages: Vec<&str> = match &roles {
+            Roles::All => Role::ALL.map(Role::as_str).to_vec(),
+            Roles::Doors => vec![],
+            Roles::Stage(stage) => vec![stage.as_str()],
+        };
+        let mut command = Command::new(std::env::current_exe()?);
+        ground
+            .told(command.args(["up", "--json", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]))
+            .env("DVSS_STAGES", format!("[{}]", stages.join(", ")))
+            .env("DVSS_MEMBER", "bench");
+        let child = Self::spawn(command).await?;
+        let begun = Instant::now();
+        loop {
+            let said = reqwest::get(format!("{}/readyz", child.operators)).await?;
+            if said.status().is_success() {
+                return Ok(child);
+            }
+            let why = said.text().await?;
+            ensure!(begun.elapsed() < START_UP, "dvss does not get ready: {why}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Starts the vendors' door over stores that keep nothing.
+    pub async fn nowhere() -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["bench", "nowhere"]);
+        Self::spawn(command).await
+    }
+
+    async fn spawn(mut command: Command) -> anyhow::Result<Self> {
+        // The load is one vendor on one machine: its limits are not what is measured.
+        command
             .env("DVSS_GATEWAY__DEFAULT_RATE__EVENTS_PER_SECOND", "1000000")
             .env("DVSS_GATEWAY__DEFAULT_RATE__BURST", "1000000")
             .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .context("cannot start dvss")?;
+            .kill_on_drop(true);
+        let mut process = command.spawn().context("cannot start dvss")?;
         let pid = process.id().context("dvss ended at once")?;
         let stdout = process.stdout.take().context("no standard output")?;
         let line = BufReader::new(stdout).lines().next_line().await?.context("dvss did not start")?;
         let place: Value = serde_json::from_str(&line)?;
-        let address = |name: &str| place[name].as_str().unwrap_or_default().to_owned();
-        Ok(Self { process, vendors: address("vendors"), client: Client::new(&address("operators")), pid })
+        let text = |name: &str| place[name].as_str().map(str::to_owned);
+        Ok(Self {
+            process,
+            vendors: text("vendors").unwrap_or_default(),
+            client: Client::new(&text("operators").unwrap_or_default()),
+            operators: text("operators").unwrap_or_default(),
+            pid,
+            key: text("key"),
+        })
     }
 
     /// Adds a vendor that speaks canonical, and returns its key.
     pub async fn vendor(&self, id: &str) -> anyhow::Result<String> {
-        let answer = self
-            .client
-            .post("/vendors", &json!({ "vendorId": id, "orderingPointer": "/payload/sku" }))
-            .await?;
+        if let Some(key) = &self.key {
+            return Ok(key.clone());
+        }
+        let vendor = json!({ "vendorId": id, "orderingPointer": "/payload/sku" });
+        let answer = self.client.post("/vendors", &vendor).await?;
         Ok(answer["key"].as_str().context("no key")?.to_owned())
     }
 
@@ -71,7 +117,7 @@ impl Child {
     pub async fn settled(&self) -> anyhow::Result<()> {
         let (begun, mut quiet) = (Instant::now(), 0);
         while quiet < 2 {
-            anyhow::ensure!(begun.elapsed() < PATIENCE, "the pipeline did not work everything off");
+            ensure!(begun.elapsed() < PATIENCE, "the pipeline did not work everything off");
             quiet = if self.lag().await? == 0 { quiet + 1 } else { 0 };
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -82,7 +128,7 @@ impl Child {
     pub async fn drained(&self, group: &str) -> anyhow::Result<()> {
         let begun = Instant::now();
         loop {
-            anyhow::ensure!(begun.elapsed() < PATIENCE, "{group} did not work its backlog off");
+            ensure!(begun.elapsed() < PATIENCE, "{group} did not work its backlog off");
             let status = self.client.get("/status", &[]).await?;
             let groups = status["groups"].as_array().into_iter().flatten();
             let lag = groups.filter(|row| row["group"] == group).filter_map(|row| row["lag"].as_u64()).next();
@@ -93,14 +139,9 @@ impl Child {
         }
     }
 
-    /// User and system time of the process so far (Linux: fields 14 and 15 of `/proc/<pid>/stat`).
+    /// User and system time of the process so far.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
-        let stat =
-            std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).context("CPU time needs /proc")?;
-        let (_, fields) = stat.rsplit_once(") ").context("an odd /proc/<pid>/stat")?;
-        let ticks: u64 =
-            fields.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-        Ok(Duration::from_millis(ticks * 10)) // USER_HZ is 100 on every Linux that Rust runs on
+        cpu::of(self.pid)
     }
 
     /// Resident bytes (Linux: `VmRSS`).
@@ -118,7 +159,7 @@ impl Child {
         let pid = self.pid.to_string();
         Command::new("kill").args(["-TERM", &pid]).status().await.context("cannot send SIGTERM")?;
         let status = tokio::time::timeout(Duration::from_secs(60), self.process.wait()).await??;
-        anyhow::ensure!(status.success(), "dvss ended with {status}");
+        ensure!(status.success(), "dvss ended with {status}");
         Ok(())
     }
 }

@@ -12,10 +12,30 @@ use tokio::time::Instant;
 
 /// Items that the events are about.
 const ITEMS: u64 = 10_000;
+/// What an item is called, before its number.
+pub const ITEM: &str = "SKU-";
+
+/// What is sent, and where.
+#[derive(Debug, Clone)]
+pub struct Load<'a> {
+    /// Base address of the vendors' door.
+    pub base: &'a str,
+    /// The vendor's key.
+    pub key: &'a str,
+    /// How many events; the first 10,000 are about an item each.
+    pub events: u64,
+    /// How many a second, however long answers take; where it is not said, as fast as `connections` go.
+    pub pace: Option<u64>,
+    /// Requests at the same time.
+    pub connections: usize,
+}
 
 /// What a load saw.
 pub struct Seen {
-    millis: Vec<f64>,
+    begun: Instant,
+    pace: Option<u64>,
+    /// By the number of the event.
+    millis: Vec<(u64, f64)>,
     elapsed: Duration,
 }
 
@@ -27,32 +47,26 @@ impl Seen {
 
     /// A quantile of the time that a request took, in milliseconds.
     pub fn quantile(&self, quantile: f64) -> f64 {
-        let last = self.millis.len().saturating_sub(1);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "an index"
-        )]
-        let index = (last as f64 * quantile).round() as usize;
-        (self.millis.get(index).copied().unwrap_or(0.0) * 1_000.0).round() / 1_000.0
+        let mut millis: Vec<f64> = self.millis.iter().map(|(_, millis)| *millis).collect();
+        millis.sort_by(f64::total_cmp);
+        super::quantile(&millis, quantile)
+    }
+
+    /// Without the first events.
+    pub fn from(mut self, first: u64) -> Self {
+        self.millis.retain(|(index, _)| *index >= first);
+        self
+    }
+
+    /// When a paced event was due.
+    pub fn due(&self, index: u64) -> Instant {
+        due(self.begun, self.pace, index)
     }
 }
 
-/// As fast as `connections` connections go.
-pub async fn closed(base: &str, key: &str, events: u64, connections: usize) -> anyhow::Result<Seen> {
-    send(base, key, events, None, connections).await
-}
-
-/// `pace` events a second, however long answers take.
-pub async fn paced(
-    base: &str,
-    key: &str,
-    events: u64,
-    pace: u64,
-    connections: usize,
-) -> anyhow::Result<Seen> {
-    send(base, key, events, Some(pace), connections).await
+/// A paced request counts from when it was due, so that a slow answer is not hidden.
+fn due(begun: Instant, pace: Option<u64>, index: u64) -> Instant {
+    pace.map_or_else(Instant::now, |pace| begun + Duration::from_micros(index * 1_000_000 / pace))
 }
 
 /// The same load against a server that answers 202 and keeps nothing.
@@ -62,21 +76,20 @@ pub async fn floor(events: u64, connections: usize) -> anyhow::Result<Seen> {
     let accept = async |_: axum::body::Bytes| axum::http::StatusCode::ACCEPTED;
     let app = axum::Router::new().route("/v1/events", axum::routing::post(accept));
     let server = tokio::spawn(async move { axum::serve(listener, app).await });
-    let seen = closed(&format!("http://{address}"), "none", events, connections).await;
+    let base = format!("http://{address}");
+    let load = Load { base: &base, key: "none", events, pace: None, connections };
+    let seen = load.send().await;
     server.abort();
     seen
 }
 
-async fn send(
-    base: &str,
-    key: &str,
-    events: u64,
-    pace: Option<u64>,
-    connections: usize,
-) -> anyhow::Result<Seen> {
-    let http = reqwest::Client::builder().pool_max_idle_per_host(connections).build()?;
-    let (url, next) = (format!("{base}/v1/events"), Arc::new(AtomicU64::new(0)));
-    let (begun, run) = (Instant::now(), embedded::SystemClock.now());
+impl Load<'_> {
+    /// Sends it all, and waits for the answers.
+    pub async fn send(&self) -> anyhow::Result<Seen> {
+        let Self { base, key, events, pace, connections } = self.clone();
+        let http = reqwest::Client::builder().pool_max_idle_per_host(connections).build()?;
+        let (url, next) = (format!("{base}/v1/events"), Arc::new(AtomicU64::new(0)));
+        let (begun, run) = (Instant::now(), embedded::SystemClock.now());
     let mut workers = JoinSet::new();
     for _ in 0..connections {
         let (http, url, key, next) = (http.clone(), url.clone(), key.to_owned(), Arc::clone(&next));
@@ -87,10 +100,7 @@ async fn send(
                 if index >= events {
                     return Ok::<_, anyhow::Error>(millis);
                 }
-                // A paced request counts from when it was due, so that a slow answer is not hidden.
-                let due = pace.map_or_else(Instant::now, |pace| {
-                    begun + Duration::from_micros(index * 1_000_000 / pace)
-                });
+                let due = due(begun, pace, index);
                 tokio::time::sleep_until(due).await;
                 let request = http.post(&url).bearer_auth(&key).header("content-type", "application/json");
                 let answer =
@@ -102,7 +112,7 @@ async fn send(
                     answer.text().await?
                 );
                 answer.bytes().await?;
-                millis.push(due.elapsed().as_secs_f64() * 1_000.0);
+                millis.push((index, due.elapsed().as_secs_f64() * 1_000.0));
             }
         });
     }
@@ -111,8 +121,8 @@ async fn send(
         millis.extend(worker??);
     }
     let elapsed = begun.elapsed();
-    millis.sort_by(f64::total_cmp);
-    Ok(Seen { millis, elapsed })
+    Ok(Seen { begun, pace, millis, elapsed })
+    }
 }
 
 fn event(run: Timestamp, index: u64) -> String {
@@ -120,7 +130,7 @@ fn event(run: Timestamp, index: u64) -> String {
     let at =
         Timestamp::from_nanos(run.as_nanos() - 60_000_000_000 + i128::from(index) * 1_000).unwrap_or(run);
     format!(
-        r#"{{"externalEventId":"{run_id}-{index}","eventType":"InventoryUpdated","occurredAt":"{at}","payload":{{"sku":"SKU-{item}","warehouseId":"W1","quantityOnHand":"{}","quantityAvailable":"{}"}}}}"#,
+        r#"{{"externalEventId":"{run_id}-{index}","eventType":"InventoryUpdated","occurredAt":"{at}","payload":{{"sku":"{ITEM}{item}","warehouseId":"W1","quantityOnHand":"{}","quantityAvailable":"{}"}}}}"#,
         index % 1_000,
         index % 900,
     )

@@ -75,7 +75,7 @@ pub async fn run(arguments: Cli) -> anyhow::Result<u8> {
             print::document(&answer, json, print::status)
         }
         Command::Offsets(command) => offsets::run(command, json).await,
-        Command::Bench(cli::Bench::Pipeline(options)) => crate::bench::run(options, json).await,
+        Command::Bench(bench) => crate::bench::run(bench, json).await,
     }
 }
 

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
 use ports::log::{Coordinates, Error, Offset, Owner, Partition, Record};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::{Producer, ThreadedProducer};
 use tokio::time::Instant;
 
 use super::reports::{Outcome, Reports};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, rest};
 use crate::config::{self, Role};
 use crate::consumer::Claim;
 use crate::context::{Voice, kind};
@@ -261,10 +260,4 @@ impl Session {
         (self.open, self.refused) = (false, false);
         Ok(())
     }
-}
-
-/// Rests on this thread, which has nothing else to do.
-fn rest(time: Duration) {
-    let nobody = Mutex::new(());
-    Condvar::new().wait_for(&mut nobody.lock(), time);
 }

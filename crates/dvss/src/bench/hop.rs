@@ -1,0 +1,311 @@
+//! `dvss bench hop`: normalize alone on Kafka, against Kafka's client alone ([`kafka::floor`]): the same records in,
+//! as many records and bytes out, in transactions of the same size.
+//!
+//! The stage runs in this process, which does nothing else meanwhile, so that its processor time is the stage's.
+//! Events hold 1 item (70 %), 3 (25 %) or 20 (5 %), a fact each. Each run reads the same backlog from its start.
+//!
+//! A run may leave writes out: those of objects, and those of the ingest index. What is left then is the hop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use bytes::Bytes;
+use contract::canonical::RawRef;
+use contract::event::{Draft, Event, Mode};
+use contract::{EventType, ExternalEventId, Fingerprint, IngestId, Json, Timestamp, VendorId, keys, topics};
+use kafka::floor::{self, Hop};
+use normalize::Normalize;
+use ports::log::{Coordinates, Partition};
+use ports::Ports;
+use runtime::{Processor as _, Service};
+use serde_json::{Value, json};
+use stores::codec::Codec;
+use stores::quarantine::QuarantineStore;
+use stores::{ingest, records};
+use telemetry::metric;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::ground::Ground;
+use super::nowhere::{Bucket, Unwritten};
+use super::{as_f64, cpu, micros, say, tenth, thousandth};
+use crate::backend::{Backend, Servers};
+use crate::cli::{BenchHop, exit};
+use crate::commands::print;
+use crate::config::Config;
+
+/// Longest time that a run takes.
+const PATIENCE: Duration = Duration::from_mins(20);
+/// How often it is looked how far a run has come.
+const LOOK: Duration = Duration::from_millis(20);
+/// Events that are produced, or claimed, at the same time.
+const AT_ONCE: u64 = 500;
+const VENDOR: &str = "bench";
+
+/// What is written beside Kafka.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writes {
+    /// Nothing: the hop.
+    Nothing,
+    /// The index, not the objects.
+    Index,
+    /// Everything, as in production.
+    All,
+}
+
+/// Runs the benchmark and prints its figures.
+pub async fn run(options: BenchHop, json: bool) -> anyhow::Result<u8> {
+    let last = *options.together.last().context("--together names no size")?;
+    let mut runs = Vec::new();
+    let hop = Ground::new(Some(&options.config), &options.config, "hop").await?;
+    fill(&hop, options.events, false).await?;
+    for together in options.together.iter().copied() {
+        // A transaction of one record is a round trip or more: a part of the events shows it.
+        let events = if together < 50 { options.events.min(2_000) } else { options.events };
+        let floor = against_nothing(&hop, events, together).await?;
+        let stage = stage(&hop, events, together, Writes::Nothing).await?;
+        runs.push(figures("nothing", together, events, &stage, Some(&floor)));
+        say(&format!("{}", runs[runs.len() - 1]));
+    }
+    let stored = Ground::new(Some(&options.config), &options.config, "stored").await?;
+    fill(&stored, options.stored, true).await?;
+    for (name, writes) in [("index", Writes::Index), ("index and objects", Writes::All)] {
+        let stage = stage(&stored, options.stored, last, writes).await?;
+        runs.push(figures(name, last, options.stored, &stage, None));
+        say(&format!("{}", runs[runs.len() - 1]));
+    }
+    print::document(&json!({ "runs": runs }), json, |document| format!("{document:#}\n"))?;
+    Ok(exit::SUCCESS)
+}
+
+/// What a run came to.
+struct Figures {
+    events: u64,
+    elapsed: Duration,
+    cpu: Duration,
+    transactions: u64,
+}
+
+fn figures(writes: &str, together: usize, events: u64, stage: &Figures, floor: Option<&Figures>) -> Value {
+    let of = |figures: &Figures| {
+        json!({
+            "eventsPerSecond": (as_f64(figures.events) / figures.elapsed.as_secs_f64()).round(),
+            "cpuMicrosPerEvent": tenth(cpu_of(figures)),
+            "transactionsPerSecond": tenth(as_f64(figures.transactions) / figures.elapsed.as_secs_f64()),
+        })
+    };
+    json!({
+        "writes": writes, "recordsTogether": together, "events": events,
+        "normalize": of(stage), "floor": floor.map(of),
+        "eventsPerCpuSecondToFloor":
+            floor.map(|floor| thousandth(cpu_of(floor) / cpu_of(stage))),
+    })
+}
+
+/// Microseconds of processor time per event.
+fn cpu_of(figures: &Figures) -> f64 {
+    micros(figures.cpu) / as_f64(figures.events)
+}
+
+/// Kafka's client alone.
+async fn against_nothing(ground: &Ground, events: u64, together: usize) -> anyhow::Result<Figures> {
+    let config = ground.config()?;
+    let servers = open(&config).await?;
+    let group = servers.name(&format!("floor-{together}"));
+    let (input, output) = (servers.name(topics::ACCEPTED), servers.name(topics::NORMALIZED));
+    servers.admin.first_offsets(&group, &input).await?;
+    let options = config.servers.context("no servers")?.kafka;
+    let floor = tokio::task::spawn_blocking(move || {
+        let hop = Hop { input: &input, output: &output, group: &group, records: events, together };
+        let floor = floor::run(&options, &hop, copies, cpu::own);
+        floor.map(|floor| Figures {
+            events,
+            elapsed: floor.elapsed,
+            cpu: cpu::own().saturating_sub(floor.cpu_before),
+            transactions: floor.transactions,
+        })
+    });
+    Ok(floor.await??)
+}
+
+/// How many records, of how many bytes each, normalize makes of an event: by its length, for nothing is read of
+/// it. `tests` holds it to what the stage does.
+fn copies(value: &[u8]) -> (usize, usize) {
+    let count = match value.len() {
+        0..400 => 1,
+        400..1_000 => 3,
+        _ => 20,
+    };
+    (count, FACT_BYTES)
+}
+
+/// About what a fact takes.
+const FACT_BYTES: usize = 400;
+
+/// How many items the event of this number has.
+fn items(number: u64) -> u64 {
+    match number * 37 % 100 {
+        0..70 => 1,
+        70..95 => 3,
+        _ => 20,
+    }
+}
+
+fn body(number: u64) -> String {
+    let item = |item: u64| {
+        let mixed = number * 31 + item * 7;
+        format!(
+            r#"{{"sku":"SKU-{:06}","warehouseId":"W{}","quantityOnHand":"{}","quantityAvailable":{},"quantityReserved":{}}}"#,
+            mixed % 10_000,
+            mixed % 12,
+            mixed % 500,
+            mixed % 450,
+            mixed % 50
+        )
+    };
+    let items: Vec<String> = (0..items(number)).map(item).collect();
+    format!(r#"{{"items":[{}]}}"#, items.join(","))
+}
+
+/// The event of this number, as the gateway would have accepted it at `now`, and its bytes.
+fn event(number: u64, now: Timestamp) -> anyhow::Result<(Event, Bytes)> {
+    let vendor_id = VendorId::parse(VENDOR)?;
+    let external_event_id = ExternalEventId::parse(format!("evt-{number:09}"))?;
+    let event_type = EventType::parse("InventoryUpdated")?;
+    let payload = body(number);
+    let bytes = Bytes::from(format!(
+        r#"{{"externalEventId":"{external_event_id}","eventType":"{event_type}","occurredAt":"{now}","payload":{payload}}}"#
+    ));
+    let payload = Json::parse(payload.as_bytes()).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+    let ingest_id = IngestId::derive(&vendor_id, &external_event_id, now);
+    let raw_ref = RawRef { bucket: "raw".to_owned(), key: keys::raw(&vendor_id, now, ingest_id) };
+    let fingerprint = Fingerprint::of_json(&event_type, &payload);
+    let draft = Draft {
+        ingest_id,
+        vendor_id,
+        external_event_id,
+        event_type,
+        occurred_at: now,
+        fingerprint,
+        mode: Mode::Envelope,
+        content_type: "application/json".to_owned(),
+    };
+    let sha256 = Fingerprint::of_bytes(&bytes);
+    let (traceparent, conflict_with) = (None, None);
+    Ok((Event { draft, received_at: now, raw_ref, sha256, traceparent, conflict_with, release: 0 }, bytes))
+}
+
+/// Puts events on `dvss.accepted`, and where it matters, into the ingest index.
+async fn fill(ground: &Ground, events: u64, claimed: bool) -> anyhow::Result<()> {
+    let servers = open(&ground.config()?).await?;
+    let ports = servers.ports.clone();
+    let now = ports.clock.now();
+    let source = Coordinates { partition: Partition::new(topics::RAW, 0), offset: 0 };
+    for first in (0..events).step_by(usize::try_from(AT_ONCE)?) {
+        let mut tasks = JoinSet::new();
+        for number in first..(first + AT_ONCE).min(events) {
+            let (ports, source) = (ports.clone(), source.clone());
+            tasks.spawn(async move {
+                let (event, bytes) = event(number, now)?;
+                let pointer = Some("/payload/items/0/sku");
+                let key = records::ordering_key(&event.draft.vendor_id, pointer, &bytes);
+                if claimed {
+                    ingest::claim(&*ports.tables, &event, &source).await?;
+                }
+                ports.log.append(records::of_event(topics::ACCEPTED, key, bytes, &event)).await?;
+                anyhow::Ok(())
+            });
+        }
+        for filled in tasks.join_all().await {
+            filled?;
+        }
+    }
+    Ok(())
+}
+
+/// Normalize, in this process, from the start of its topic.
+async fn stage(ground: &Ground, events: u64, together: usize, writes: Writes) -> anyhow::Result<Figures> {
+    let config = ground.config()?;
+    let backend = Backend::open(&config).await?;
+    backend.prepare().await?;
+    let Ports { log, normalized, tables, .. } = backend.ports().clone();
+    let ports = backend.ports().clone();
+    let codec = Arc::new(Codec::new(Arc::clone(&ports.schemas)));
+    let quarantine = Arc::new(QuarantineStore::new(ports, codec, config.quarantine.clone()));
+    let objects = if writes == Writes::All { normalized } else { Arc::new(Bucket) };
+    let tables = if writes == Writes::Nothing { Arc::new(Unwritten(tables)) } else { tables };
+    let processor = Arc::new(Normalize::new(tables, objects, config.normalize.clone()));
+    let options = runtime::Options { max_records: together, ..config.runtime };
+    let partitions = log.partitions(topics::ACCEPTED).await?;
+    let back: Vec<_> =
+        (0..partitions).map(|index| (Partition::new(topics::ACCEPTED, index), 0)).collect();
+    log.set_committed(Normalize::NAME, &back).await?;
+
+    let service =
+        Service::new(processor, Arc::clone(&log), quarantine, &[topics::ACCEPTED], "bench", options);
+    let stop = CancellationToken::new();
+    let earlier = Counted::now()?;
+    let running = tokio::spawn(service.run(stop.clone()));
+    let started = Instant::now();
+    // What the first transaction does once is not what is measured.
+    let mut begun: Option<(Instant, Duration, Counted)> = None;
+    let figures = loop {
+        ensure!(started.elapsed() < PATIENCE, "normalize does not come to the end");
+        ensure!(!running.is_finished(), "normalize stopped: {:?}", running.await);
+        let counted = Counted::now()?.since(&earlier);
+        match &begun {
+            None if counted.settled > 0 => begun = Some((Instant::now(), cpu::own(), counted)),
+            Some((begun, cpu_before, first)) if counted.settled >= events => {
+                let measured = counted.since(first);
+                break Figures {
+                    events: measured.settled,
+                    elapsed: begun.elapsed(),
+                    cpu: cpu::own().saturating_sub(*cpu_before),
+                    transactions: measured.transactions,
+                };
+            }
+            _ => {}
+        }
+        tokio::time::sleep(LOOK).await;
+    };
+    stop.cancel();
+    running.await??;
+    Ok(figures)
+}
+
+/// What the loop has counted of its work.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    settled: u64,
+    transactions: u64,
+}
+
+impl Counted {
+    fn now() -> anyhow::Result<Self> {
+        let text = telemetry::install_metrics()?.render();
+        let sum = |name: &str| {
+            let name = name.replace('.', "_");
+            let of_name = |line: &&str| line.strip_prefix(&name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+            let value = |line: &str| line.rsplit(' ').next()?.parse::<u64>().ok();
+            text.lines().filter(of_name).filter_map(value).sum()
+        };
+        Ok(Self {
+            settled: sum(metric::PIPELINE_SETTLED),
+            transactions: sum(metric::PIPELINE_TRANSACTIONS),
+        })
+    }
+
+    fn since(&self, earlier: &Self) -> Self {
+        Self {
+            settled: self.settled - earlier.settled,
+            transactions: self.transactions - earlier.transactions,
+        }
+    }
+}
+
+async fn open(config: &Config) -> anyhow::Result<Servers> {
+    let options = config.servers.as_ref().context("the configuration names no servers")?;
+    Servers::open(options, config).await
+}
