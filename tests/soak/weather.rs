@@ -23,7 +23,7 @@ pub const SERVERS: [&str; 4] = ["kafka", "dynamodb", "s3", "registry"];
 /// Faults of each cycle: every kind once.
 const CYCLE: u32 = 12;
 /// A cycle comes to about so many events a fault, at most.
-const EVENTS_A_FAULT: u32 = 1_500;
+const EVENTS_A_FAULT: u32 = 5_000;
 
 /// Something that goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,12 @@
 //! Reads that are asked for at once, made together.
 //!
-//! A stage handles many records at the same time, and each asks for its own row. What is asked for before
-//! anybody's turn comes again goes to the store as one read of many keys; the answer goes back row by row.
+//! A stage handles many records at the same time, and each asks for its own row, or all for the same one. A read
+//! goes out as soon as somebody asks, while fewer than [`MOST_READS`] of its table are on their way; what is asked
+//! for meanwhile waits and goes out as one read of many keys. So nobody waits where there is little to do, reads
+//! are large where there is much, and every answer is of a read that began after it was asked for: as strong as
+//! alone. The answer goes back row by row.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,6 +18,8 @@ use tokio::task::yield_now;
 
 /// Most keys of one read; as many as DynamoDB takes in one request.
 const MOST_KEYS: usize = 100;
+/// Most reads of a table that are under way before others wait and gather; and most senders of a table.
+const MOST_READS: usize = 2;
 
 type Answer = Result<Vec<Option<Item>>, Error>;
 
@@ -22,52 +27,107 @@ type Answer = Result<Vec<Option<Item>>, Error>;
 #[derive(Clone)]
 pub struct Together {
     inner: Arc<dyn Tables>,
-    gathering: Arc<Mutex<HashMap<&'static str, Batch>>>,
+    lines: Arc<Mutex<HashMap<&'static str, Line>>>,
 }
 
-/// Reads of one table that wait to be sent.
-struct Batch {
-    table: &'static Table,
+/// Reads of one table.
+#[derive(Default)]
+struct Line {
+    /// How many send what waits.
+    senders: usize,
+    /// What waits, first come first.
+    waiting: VecDeque<Ask>,
+    /// How many keys wait.
+    keys: usize,
+}
+
+/// What one caller asks for.
+struct Ask {
     keys: Vec<Key>,
-    /// How many keys each asked for, in the order of `keys`, and where its answer goes.
-    askers: Vec<(usize, oneshot::Sender<Answer>)>,
+    answer: oneshot::Sender<Answer>,
 }
 
 impl Together {
     /// Over any tables.
     pub fn new(inner: Arc<dyn Tables>) -> Self {
-        Self { inner, gathering: Arc::default() }
+        Self { inner, lines: Arc::default() }
     }
 
-    /// Adds a read to those that wait. The first of a batch sends it when its turn comes again; a batch that
-    /// is full is sent at once.
+    /// Adds a read to those that wait, and sees to it that somebody sends it.
     fn join(&self, table: &'static Table, keys: &[Key]) -> oneshot::Receiver<Answer> {
-        let (sender, receiver) = oneshot::channel();
-        let mut gathering = self.gathering.lock();
-        let full = gathering.get(table.name).is_some_and(|batch| batch.keys.len() + keys.len() > MOST_KEYS);
-        if full && let Some(batch) = gathering.remove(table.name) {
-            tokio::spawn(batch.send(Arc::clone(&self.inner)));
+        let (answer, receiver) = oneshot::channel();
+        let mut lines = self.lines.lock();
+        let line = lines.entry(table.name).or_default();
+        line.waiting.push_back(Ask { keys: keys.to_vec(), answer });
+        line.keys += keys.len();
+        let untaken = line.waiting.len() == 1 || line.keys > MOST_KEYS || line.senders == 0;
+        if untaken && line.senders < MOST_READS {
+            line.senders += 1;
+            tokio::spawn(self.clone().send(table));
         }
-        let batch = gathering.entry(table.name).or_insert_with(|| {
-            let together = self.clone();
-            tokio::spawn(async move {
-                yield_now().await;
-                let batch = together.gathering.lock().remove(table.name);
-                if let Some(batch) = batch {
-                    batch.send(together.inner).await;
-                }
-            });
-            Batch { table, keys: Vec::new(), askers: Vec::new() }
-        });
-        batch.keys.extend_from_slice(keys);
-        batch.askers.push((keys.len(), sender));
         receiver
+    }
+
+    /// Sends what waits until nothing does.
+    async fn send(self, table: &'static Table) {
+        let inner = Arc::clone(&self.inner);
+        let mut turn = Turn { together: self, table, held: true };
+        // Whoever is about to ask comes along.
+        yield_now().await;
+        while let Some(batch) = turn.next() {
+            batch.send(&*inner, table).await;
+        }
     }
 }
 
+/// A sender's place, given back however it ends.
+struct Turn {
+    together: Together,
+    table: &'static Table,
+    held: bool,
+}
+
+impl Turn {
+    /// As much as one read may ask for. `None` where nothing waits; in the same moment the place is given back,
+    /// so that whoever asks next finds it.
+    fn next(&mut self) -> Option<Batch> {
+        let mut lines = self.together.lines.lock();
+        let line = lines.entry(self.table.name).or_default();
+        let mut batch = Batch::default();
+        while line.waiting.front().is_some_and(|ask| batch.keys.len() + ask.keys.len() <= MOST_KEYS) {
+            let Some(Ask { keys, answer }) = line.waiting.pop_front() else { break };
+            line.keys -= keys.len();
+            batch.askers.push((keys.len(), answer));
+            batch.keys.extend(keys);
+        }
+        if batch.askers.is_empty() {
+            line.senders -= 1;
+            self.held = false;
+            return None;
+        }
+        Some(batch)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if self.held {
+            self.together.lines.lock().entry(self.table.name).or_default().senders -= 1;
+        }
+    }
+}
+
+/// One read.
+#[derive(Default)]
+struct Batch {
+    keys: Vec<Key>,
+    /// How many keys each asked for, in the order of `keys`, and where its answer goes.
+    askers: Vec<(usize, oneshot::Sender<Answer>)>,
+}
+
 impl Batch {
-    async fn send(self, inner: Arc<dyn Tables>) {
-        let answer = inner.get(self.table, &self.keys).await;
+    async fn send(self, inner: &dyn Tables, table: &'static Table) {
+        let answer = inner.get(table, &self.keys).await;
         let mut rows = answer.map(Vec::into_iter);
         for (count, asker) in self.askers {
             let own = match &mut rows {
@@ -113,6 +173,7 @@ impl Tables for Together {
 mod tests {
     use futures::future::join_all;
     use ports::tables::{Attr, get_one};
+    use tokio::sync::Semaphore;
 
     use super::*;
 
@@ -124,12 +185,17 @@ mod tests {
     struct Counted {
         reads: Mutex<Vec<usize>>,
         down: bool,
+        /// Reads are under way until they may go on.
+        slow: Option<Semaphore>,
     }
 
     #[async_trait]
     impl Tables for Counted {
         async fn get(&self, table: &'static Table, keys: &[Key]) -> Answer {
             self.reads.lock().push(keys.len());
+            if let Some(slow) = &self.slow {
+                slow.acquire().await.expect("it stays open").forget();
+            }
             if self.down {
                 return Err(Error::Unavailable("down".to_owned()));
             }
@@ -187,6 +253,38 @@ mod tests {
         let mut reads = inner.reads.lock().clone();
         reads.sort_unstable();
         assert_eq!(reads, [20, 40, 100, 100]);
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_for_while_reads_are_under_way_goes_together() {
+        let inner = Arc::new(Counted { slow: Some(Semaphore::new(0)), ..Counted::default() });
+        let together = Together::new(inner.clone());
+        let ask = |name: String| {
+            let together = together.clone();
+            tokio::spawn(async move {
+                (name.clone(), get_one(&together, &TABLE, Key::of(&name)).await == Ok(row(&TABLE, &name)))
+            })
+        };
+        let mut asked = Vec::new();
+        for number in 0..50 {
+            asked.push(ask(format!("{number}")));
+            for _ in 0..4 {
+                yield_now().await;
+            }
+        }
+        assert_eq!(*inner.reads.lock(), [1, 1], "two are under way, the others wait");
+        let slow = inner.slow.as_ref().expect("slow");
+        slow.add_permits(1);
+        while inner.reads.lock().len() < 3 {
+            yield_now().await;
+        }
+        assert_eq!(*inner.reads.lock(), [1, 1, 48], "and go when one has come back");
+        slow.add_permits(100);
+        for asked in asked {
+            let (name, right) = asked.await.expect("an answer");
+            assert!(right, "{name}");
+        }
+        assert_eq!(get_one(&together, &TABLE, Key::of("later")).await, Ok(row(&TABLE, "later")));
     }
 
     #[tokio::test]

@@ -81,6 +81,10 @@ pub fn vendor_of(key: &str) -> Result<VendorId, ids::Error> {
 }
 
 fn escape(text: &str) -> String {
+    // Most ids: ASCII is in NFC.
+    if text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'%' | b'|') || byte == b' ') {
+        return text.to_owned();
+    }
     let mut escaped = String::with_capacity(text.len());
     for character in text.nfc() {
         if character == '%' || character == '|' || character.is_control() {

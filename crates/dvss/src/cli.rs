@@ -507,6 +507,22 @@ pub struct BenchPipeline {
     /// Events of the backlog run (resident memory); 0 leaves it out.
     #[arg(long, default_value_t = 0)]
     pub backlog: u64,
+    /// Leave the other runs out.
+    #[arg(long, value_delimiter = ',', default_values = ["throughput", "latency", "gateway", "stages"])]
+    pub only: Vec<Run>,
+}
+
+/// A run of `dvss bench pipeline`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Run {
+    /// As fast as it goes, from HTTP to the public topics.
+    Throughput,
+    /// At a steady pace: how long a vendor waits, and on servers an event on its way.
+    Latency,
+    /// The vendors' door alone, against the same over stores that keep nothing.
+    Gateway,
+    /// One stage after the other, alone.
+    Stages,
 }
 
 /// `dvss bench hop`

@@ -178,6 +178,27 @@ impl Expr {
         }
     }
 
+    /// Whether it surely gives nothing but an absent value: most fields of most payloads, found out without a
+    /// copy of anything. False where that takes more than looking members up.
+    pub fn is_surely_absent(&self, scope: &Scope) -> bool {
+        let Kind::Plain(Plain { base, steps }) = &self.kind else { return false };
+        let start = match base {
+            Base::Here => &scope.here.value,
+            Base::Root => &scope.root,
+            Base::Parent => &scope.parent.value,
+            Base::Event | Base::Key => return false,
+        };
+        let mut value = Some(start);
+        for (step, _) in steps {
+            value = match (step, value) {
+                (Step::Name(name), Some(Value::Object(table))) => table.members.get(name),
+                (Step::Name(_), None | Some(Value::Null)) => None,
+                _ => return false,
+            };
+        }
+        value.is_none_or(Value::is_absent)
+    }
+
     /// The place to blame where it gives nothing.
     pub fn place(&self, scope: &Scope) -> String {
         let Kind::Plain(plain) = &self.kind else { return pointer(&scope.here.path) };

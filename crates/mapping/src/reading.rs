@@ -49,7 +49,7 @@ impl Source {
     fn raw(&self, scope: &Scope, left: &mut u64) -> Result<Vec<Found>, Rejection> {
         match &self.origin {
             Origin::From(expressions) => {
-                for expr in expressions {
+                for expr in expressions.iter().filter(|expr| !expr.is_surely_absent(scope)) {
                     let mut found = expr.all(scope, left).map_err(|rejection| rejection.about(&self.name))?;
                     found.retain(|found| !found.value.is_absent());
                     if !found.is_empty() {

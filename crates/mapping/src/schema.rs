@@ -72,8 +72,9 @@ impl SourceSchema {
 
     /// Pointers of members that the schema does not know; of an array's items, the first that has it.
     pub fn drift(&self, payload: &Json) -> Vec<String> {
-        let mut drift = Drift { root: &self.schema, pointers: Vec::new(), seen: BTreeSet::new() };
-        drift.walk(&[&self.schema], payload, String::new(), String::new());
+        let mut drift =
+            Drift { root: &self.schema, pointers: Vec::new(), seen: BTreeSet::new(), way: Vec::new() };
+        drift.walk(&[&self.schema], payload);
         drift.pointers
     }
 }
@@ -135,15 +136,22 @@ fn lossy_number(text: &str) -> Number {
     Number::from_f64(value).unwrap_or_else(|| 0.into())
 }
 
-struct Drift<'a> {
+struct Drift<'a, 'p> {
     root: &'a Value,
     pointers: Vec<String>,
     seen: BTreeSet<String>,
+    /// The way from the root to where it is. Written down only where something is not known.
+    way: Vec<Step<'p>>,
 }
 
-impl<'a> Drift<'a> {
-    /// `shape` is the pointer with `*` for every index, so that each place of a schema is told once.
-    fn walk(&mut self, schemas: &[&'a Value], value: &Json, pointer: String, shape: String) {
+#[derive(Clone, Copy)]
+enum Step<'p> {
+    Name(&'p str),
+    Index(usize),
+}
+
+impl<'a, 'p> Drift<'a, 'p> {
+    fn walk(&mut self, schemas: &[&'a Value], value: &'p Json) {
         let mut all = Vec::new();
         for schema in schemas {
             self.expand(schema, &mut all, 0);
@@ -152,8 +160,6 @@ impl<'a> Drift<'a> {
             Json::Object(members) => {
                 let described = all.iter().any(|schema| schema.get("properties").is_some());
                 for (name, value) in members {
-                    let token = contract::json::escape_token(name);
-                    let (pointer, shape) = (format!("{pointer}/{token}"), format!("{shape}/{token}"));
                     let mut below = Vec::new();
                     let mut open = !described;
                     for schema in &all {
@@ -165,11 +171,13 @@ impl<'a> Drift<'a> {
                             below.push(additional);
                         }
                     }
+                    self.way.push(Step::Name(name));
                     if !below.is_empty() {
-                        self.walk(&below, value, pointer, shape);
-                    } else if !open && self.pointers.len() < MAX_DRIFT && self.seen.insert(shape) {
-                        self.pointers.push(pointer);
+                        self.below(&below, value);
+                    } else if !open {
+                        self.tell();
                     }
+                    self.way.pop();
                 }
             }
             Json::Array(items) => {
@@ -180,11 +188,44 @@ impl<'a> Drift<'a> {
                         below.extend(prefix.or_else(|| schema.get("items")));
                     }
                     if !below.is_empty() {
-                        self.walk(&below, item, format!("{pointer}/{index}"), format!("{shape}/*"));
+                        self.way.push(Step::Index(index));
+                        self.below(&below, item);
+                        self.way.pop();
                     }
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Into a value that may hold others.
+    fn below(&mut self, schemas: &[&'a Value], value: &'p Json) {
+        if matches!(value, Json::Object(_) | Json::Array(_)) {
+            self.walk(schemas, value);
+        }
+    }
+
+    /// Writes down where it is, once for all indexes: each place of a schema is told once.
+    fn tell(&mut self) {
+        if self.pointers.len() >= MAX_DRIFT {
+            return;
+        }
+        let (mut pointer, mut shape) = (String::new(), String::new());
+        for step in &self.way {
+            match step {
+                Step::Name(name) => {
+                    let token = contract::json::escape_token(name);
+                    pointer.extend(["/", &token]);
+                    shape.extend(["/", &token]);
+                }
+                Step::Index(index) => {
+                    pointer.extend(["/", &index.to_string()]);
+                    shape.push_str("/*");
+                }
+            }
+        }
+        if self.seen.insert(shape) {
+            self.pointers.push(pointer);
         }
     }
 

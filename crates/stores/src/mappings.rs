@@ -22,6 +22,8 @@ mod row;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use contract::{Code, EventType, Timestamp, VendorId};
 use ports::Tables;
 use ports::tables::{self, Attr, Condition, Edit, Item, Key, Query, Row as TableRow, Write};
@@ -151,6 +153,17 @@ pub async fn activate_all(
     actor: &str,
     ids: &[Id],
 ) -> Result<Vec<Row>, Error> {
+    let rows = activate_now(tables, now, actor, ids).await?;
+    until_seen().await;
+    Ok(rows)
+}
+
+async fn activate_now(
+    tables: &dyn Tables,
+    now: Timestamp,
+    actor: &str,
+    ids: &[Id],
+) -> Result<Vec<Row>, Error> {
     for _ in 0..ATTEMPTS {
         let number = counter(tables).await? + 1;
         let (mut rows, mut changes, mut written) = (Vec::new(), Vec::new(), Vec::new());
@@ -206,6 +219,7 @@ pub async fn retire_all(
         }
         if changes.is_empty() || commit(tables, now, &deed(actor, "mapping.retire", &changes), writes).await?
         {
+            until_seen().await;
             return Ok(rows);
         }
     }
@@ -252,6 +266,9 @@ pub async fn seed(tables: &dyn Tables, now: Timestamp, shipped: &[Document]) -> 
     shipped.iter().try_for_each(check)?;
     for texts in shipped.chunk_by(|left, right| left.text == right.text) {
         activated.extend(seed_text(tables, now, texts).await?);
+    }
+    if !activated.is_empty() {
+        until_seen().await;
     }
     Ok(activated)
 }
@@ -311,6 +328,17 @@ fn seeding(versions: &[Row], document: &Document) -> Option<Seeding> {
         None => versions.iter().all(|row| row.status == Status::Draft),
     };
     Some(Seeding { version, takes_over })
+}
+
+/// How long a reader may go by the [`counter`] that it has read, counted from when it began to read. Whoever
+/// changes which mapping is effective waits as long before it says so ([`until_seen`]): what is worked on
+/// afterwards is worked on under the change, and a reader asks some dozen times a second instead of once for every
+/// event. Both measure time that passes, on their own clocks; what o'clock it is does not matter.
+pub const SEEN_WITHIN: Duration = Duration::from_millis(20);
+
+/// Waits until every reader goes by what is written by now.
+pub(crate) async fn until_seen() {
+    tokio::time::sleep(SEEN_WITHIN + SEEN_WITHIN / 4).await;
 }
 
 /// The last activation; 0 before the first. Strongly consistent: unchanged means that no other

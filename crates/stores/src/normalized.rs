@@ -13,6 +13,8 @@
 //! What goes to `dvss.normalized` is a function of the object alone ([`Object::outputs`]), so that
 //! whoever publishes it, and however often, publishes the same records.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use contract::canonical::{Fact, FoldKey};
 use contract::entity::TooLong;
@@ -114,9 +116,10 @@ impl Object {
             text(headers::INGEST_ID, &self.head.ingest_id.to_string()),
         ];
         headers.extend(self.head.traceparent.iter().map(|trace| text(headers::TRACEPARENT, trace)));
+        let topic: Arc<str> = topics::NORMALIZED.into();
         let output = |line: &Line| {
             let record = Record {
-                topic: topics::NORMALIZED.into(),
+                topic: Arc::clone(&topic),
                 partition: None,
                 key: Some(line.fact.entity_key()?.into()),
                 value: line.bytes.clone(),

@@ -242,7 +242,12 @@ pub async fn add(
         let deed = deed(actor, "vendor.add", None, &vendor);
         let writes = [write(&vendor, Condition::Absent)].into_iter().chain(step).collect();
         let error = match audit::commit(tables, now, &deed, writes).await {
-            Ok(()) => return Ok(vendor),
+            Ok(()) => {
+                if vendor.platform_activation != 0 {
+                    mappings::until_seen().await;
+                }
+                return Ok(vendor);
+            }
             Err(error @ tables::Error::Condition(_)) => error,
             Err(other) => return Err(other.into()),
         };
@@ -371,7 +376,12 @@ async fn change(
         let deed = deed(actor, action, Some(&before), &after);
         let writes = [write(&after, unchanged)].into_iter().chain(step).collect();
         match audit::commit(tables, now, &deed, writes).await {
-            Ok(()) => return Ok(after),
+            Ok(()) => {
+                if after.platform_activation != before.platform_activation {
+                    mappings::until_seen().await;
+                }
+                return Ok(after);
+            }
             Err(tables::Error::Condition(_)) if attempt < ATTEMPTS => attempt += 1,
             Err(other) => return Err(other.into()),
         }

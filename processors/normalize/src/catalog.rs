@@ -8,6 +8,7 @@ use mapping::Mapping;
 use parking_lot::Mutex;
 use ports::Tables;
 use stores::mappings;
+use tokio::time::Instant;
 
 use crate::{Error, Refusal};
 
@@ -32,11 +33,13 @@ pub struct Effective {
     pub mapping: Result<Option<Arc<Compiled>>, Refusal>,
 }
 
-/// Looks up mappings. One strong read an event asks whether anything changed; only then are the
-/// documents read again.
+/// Looks up mappings. One strong read every [`mappings::SEEN_WITHIN`] asks whether anything changed; only then
+/// are the documents read again.
 pub struct Catalog {
     tables: Arc<dyn Tables>,
     capacity: usize,
+    /// The counter, and when the read of it began.
+    looked: Mutex<Option<(u64, Instant)>>,
     kept: Mutex<Kept>,
 }
 
@@ -52,12 +55,12 @@ struct Kept {
 impl Catalog {
     /// Keeps at most `capacity` mappings.
     pub fn new(tables: Arc<dyn Tables>, capacity: usize) -> Self {
-        Self { tables, capacity, kept: Mutex::default() }
+        Self { tables, capacity, looked: Mutex::default(), kept: Mutex::default() }
     }
 
     /// What is effective now for a vendor's event type.
     pub async fn effective(&self, vendor: &VendorId, event_type: &EventType) -> Result<Effective, Error> {
-        let counter = mappings::counter(&*self.tables).await?;
+        let counter = self.counter().await?;
         let key = (vendor.clone(), event_type.clone());
         if let Some(known) = self.known(counter, &key) {
             return Ok(Effective { activation: known.activation, mapping: Ok(Some(known)) });
@@ -72,6 +75,21 @@ impl Catalog {
             Some(compiled)
         });
         Ok(Effective { activation, mapping })
+    }
+
+    /// The counter, read no longer ago than whoever changes it waits.
+    async fn counter(&self) -> Result<u64, Error> {
+        let looked = *self.looked.lock();
+        if let Some((counter, _)) = looked.filter(|(_, begun)| begun.elapsed() < mappings::SEEN_WITHIN) {
+            return Ok(counter);
+        }
+        let begun = Instant::now();
+        let counter = mappings::counter(&*self.tables).await?;
+        let mut looked = self.looked.lock();
+        if looked.is_none_or(|(_, earlier)| earlier < begun) {
+            *looked = Some((counter, begun));
+        }
+        Ok(counter)
     }
 
     /// What is kept, unless the counter has grown beyond it. What was kept at a later count than the

@@ -50,6 +50,13 @@ pub fn decide(stored: Option<&Object>, activation: u64, mapped: Vec<Fact>) -> Re
 pub fn revise(stored: &[Line], mapped: Vec<Fact>) -> Result<Vec<Line>, TooLong> {
     /// What is kept of one place (line and leg), and what the mapping says of it now.
     type Place<'a> = (Vec<&'a Line>, Option<Fact>);
+    if stored.is_empty() {
+        // Most events are new, and every fact has a place of its own.
+        let first = |fact| Line::new(Fact { revision: 1, retracted: false, ..fact });
+        let mut lines: Vec<Line> = mapped.into_iter().map(first).collect();
+        lines.sort_by_key(|line| (line.fact.line, line.fact.leg));
+        return Ok(lines);
+    }
     let mut places: BTreeMap<(u32, u8), Place<'_>> = BTreeMap::new();
     for line in stored {
         places.entry((line.fact.line, line.fact.leg)).or_default().0.push(line);

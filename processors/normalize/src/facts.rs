@@ -1,5 +1,8 @@
 //! From what a mapping gives to facts that every later store can keep; pure.
 
+use std::io;
+use std::sync::LazyLock;
+
 use contract::canonical::{Data, Fact, SCHEMA_VERSION};
 use contract::entity::{Entity, TooLong};
 use contract::event::Event;
@@ -15,7 +18,8 @@ pub const MAX_DRIFT: usize = 100;
 const MAX_LEG: u8 = 9;
 /// A payload's own time may be old, and platforms' sandboxes do say 1970; only the epoch itself, in
 /// whatever zone, is nobody's time but that of an empty field. Envelopes are held to 2000 by accept.
-const EARLIEST: &str = "1970-01-02T00:00:00Z";
+static EARLIEST: LazyLock<Timestamp> =
+    LazyLock::new(|| Timestamp::parse("1970-01-02T00:00:00Z").expect("a constant in RFC 3339"));
 
 /// The facts of an event, at revision 1, in the order of line and leg; or why one of them cannot be
 /// kept. `payload` is what they were mapped from.
@@ -61,7 +65,7 @@ fn check(fact: &Fact, payload: &Json, latest: Timestamp, most: usize) -> Result<
         let message = format!("one element gives more than {} facts", u32::from(MAX_LEG) + 1);
         return Err(Refusal::new(Code::MappingTooManyFacts, message));
     }
-    let earliest = Timestamp::parse(EARLIEST).expect("a constant in RFC 3339");
+    let earliest = *EARLIEST;
     if !(earliest..=latest).contains(&fact.occurred_at) {
         let message = format!("occurredAt {} lies outside of {earliest} to {latest}", fact.occurred_at);
         return Err(Refusal::new(Code::OccurredAtOutOfRange, message));
@@ -70,12 +74,27 @@ fn check(fact: &Fact, payload: &Json, latest: Timestamp, most: usize) -> Result<
         let message = "a number of more than 28 digits cannot be kept exactly";
         return Err(Refusal::new(Code::MappingFieldInvalid, message));
     }
-    let bytes = serde_json::to_vec(fact).map_or(usize::MAX, |json| json.len());
+    let mut written = Counted(0);
+    let bytes = serde_json::to_writer(&mut written, fact).map_or(usize::MAX, |()| written.0);
     if bytes > most {
         let message = format!("a fact of {bytes} bytes; at most {most} are taken");
         return Err(Refusal::new(Code::RecordTooLarge, message));
     }
     Ok(())
+}
+
+/// Counts bytes and keeps none.
+struct Counted(usize);
+
+impl io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn decimals(data: &Data) -> Vec<&Decimal> {

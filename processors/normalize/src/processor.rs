@@ -104,13 +104,14 @@ impl Normalize {
         key: &str,
         event: &Event,
         compiled: &Compiled,
-        facts: Vec<Fact>,
+        mut facts: Vec<Fact>,
     ) -> Result<Object, Error> {
         // Most events are new: the first try asks nobody.
         let mut stored: Option<Stored> = None;
         for _ in 0..ATTEMPTS {
             let before = stored.as_ref().map(|stored| &stored.object);
-            let decision = decide::decide(before, compiled.activation, facts.clone()).map_err(too_long)?;
+            let said = if before.is_none() { std::mem::take(&mut facts) } else { facts.clone() };
+            let decision = decide::decide(before, compiled.activation, said).map_err(too_long)?;
             let lines = match (decision, &stored) {
                 (Decision::Create(lines) | Decision::Replace(lines), _) => lines,
                 (Decision::Keep, Some(stored)) => return Ok(stored.object.clone()),
@@ -124,6 +125,10 @@ impl Normalize {
                 // Also our own earlier write, whose answer was lost.
                 Err(blobs::Error::Precondition | blobs::Error::Conflict) => {}
                 Err(error) => return Err(error.into()),
+            }
+            if stored.is_none() {
+                // The lines of a new object are what was said.
+                facts = object.lines.into_iter().map(|line| line.fact).collect();
             }
             stored = self.stored(key, event).await?;
         }

@@ -4,6 +4,7 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use contract::event::Mode;
 use contract::{Code, Fingerprint, headers, topics};
@@ -215,8 +216,8 @@ async fn an_older_activation_condemns_nothing() {
     assert!(matches!(failure, Failure::Transient(_)), "{failure}");
 }
 
-#[tokio::test]
-async fn one_read_an_event_tells_that_no_mapping_changed() {
+#[tokio::test(start_paused = true)]
+async fn one_read_now_and_then_tells_that_no_mapping_changed_and_a_change_counts_once_it_is_told() {
     let world = World::new();
     world.activate(&stock(1, QTY)).await;
     let tables = Arc::new(Counting {
@@ -230,11 +231,18 @@ async fn one_read_an_event_tells_that_no_mapping_changed() {
     take(&stage, &said).await.expect("settled");
     let reads = || (tables.gets.swap(0, Ordering::SeqCst), tables.queries.swap(0, Ordering::SeqCst));
     assert!(reads().1 > 0, "the documents were read");
-    take(&stage, &said).await.expect("settled");
-    assert_eq!(reads(), (1, 0));
+    for (waited, expected) in [(0, 0), (19, 0), (1, 1), (0, 0)] {
+        tokio::time::advance(Duration::from_millis(waited)).await;
+        take(&stage, &said).await.expect("settled");
+        assert_eq!(reads(), (expected, 0), "{waited} ms later");
+    }
+    // The stage has just looked. Whoever activates waits until it has to look again, and says so then.
     world.activate(&stock(2, QTY)).await;
     take(&stage, &said).await.expect("settled");
     assert!(reads().1 > 0, "the documents were read again");
+    take(&stage, &said).await.expect("settled");
+    world.retire("acme", "stock").await;
+    assert_eq!(poison(take(&stage, &said).await).code, Code::MappingMissing, "nothing is effective any more");
 }
 
 #[tokio::test]

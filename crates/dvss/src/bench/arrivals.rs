@@ -33,7 +33,9 @@ pub async fn watch(
     let count = usize::try_from(events)?;
     let mut seen: Arrivals = WAY.into_iter().map(|topic| (topic, vec![None; count])).collect();
     let mut consumer = log.join(GROUP, GROUP, &WAY, First::Zero).await?;
-    while consumer.poll(1, Duration::from_secs(1)).await?.assigned.is_none_or(|assigned| assigned.is_empty()) {}
+    while consumer.poll(1, Duration::from_secs(1)).await?.assigned.is_none_or(|assigned| assigned.is_empty())
+    {
+    }
     let _ = ready.send(());
     let (mut left, mut heard) = (count * WAY.len(), Instant::now());
     while left > 0 {

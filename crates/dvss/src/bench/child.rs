@@ -51,7 +51,14 @@ impl Child {
         };
         let mut command = Command::new(std::env::current_exe()?);
         ground
-            .told(command.args(["up", "--json", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]))
+            .told(command.args([
+                "up",
+                "--json",
+                "--listen",
+                "127.0.0.1:0",
+                "--operator-listen",
+                "127.0.0.1:0",
+            ]))
             .env("DVSS_STAGES", format!("[{}]", stages.join(", ")))
             .env("DVSS_MEMBER", "bench");
         let child = Self::spawn(command).await?;

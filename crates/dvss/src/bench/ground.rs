@@ -59,9 +59,7 @@ impl Ground {
     /// The configuration of a process on this ground.
     pub fn config(&self) -> anyhow::Result<Config> {
         match self {
-            Self::Directory(data) => {
-                Config::load(&Place { data: Some(data.clone()), ..Place::default() })
-            }
+            Self::Directory(data) => Config::load(&Place { data: Some(data.clone()), ..Place::default() }),
             Self::Servers { config, name } => {
                 let mut config = Config::load(&Place { config: Some(config.clone()), ..Place::default() })?;
                 let servers = config.servers.as_mut().context(

@@ -16,8 +16,8 @@ use contract::event::{Draft, Event, Mode};
 use contract::{EventType, ExternalEventId, Fingerprint, IngestId, Json, Timestamp, VendorId, keys, topics};
 use kafka::floor::{self, Hop};
 use normalize::Normalize;
-use ports::log::{Coordinates, Partition};
 use ports::Ports;
+use ports::log::{Coordinates, Partition};
 use runtime::{Processor as _, Service};
 use serde_json::{Value, json};
 use stores::codec::Codec;
@@ -239,8 +239,7 @@ async fn stage(ground: &Ground, events: u64, together: usize, writes: Writes) ->
     let processor = Arc::new(Normalize::new(tables, objects, config.normalize.clone()));
     let options = runtime::Options { max_records: together, ..config.runtime };
     let partitions = log.partitions(topics::ACCEPTED).await?;
-    let back: Vec<_> =
-        (0..partitions).map(|index| (Partition::new(topics::ACCEPTED, index), 0)).collect();
+    let back: Vec<_> = (0..partitions).map(|index| (Partition::new(topics::ACCEPTED, index), 0)).collect();
     log.set_committed(Normalize::NAME, &back).await?;
 
     let service =
@@ -287,14 +286,12 @@ impl Counted {
         let text = telemetry::install_metrics()?.render();
         let sum = |name: &str| {
             let name = name.replace('.', "_");
-            let of_name = |line: &&str| line.strip_prefix(&name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+            let of_name =
+                |line: &&str| line.strip_prefix(&name).is_some_and(|rest| rest.starts_with(['{', ' ']));
             let value = |line: &str| line.rsplit(' ').next()?.parse::<u64>().ok();
             text.lines().filter(of_name).filter_map(value).sum()
         };
-        Ok(Self {
-            settled: sum(metric::PIPELINE_SETTLED),
-            transactions: sum(metric::PIPELINE_TRANSACTIONS),
-        })
+        Ok(Self { settled: sum(metric::PIPELINE_SETTLED), transactions: sum(metric::PIPELINE_TRANSACTIONS) })
     }
 
     fn since(&self, earlier: &Self) -> Self {

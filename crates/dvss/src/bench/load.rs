@@ -90,38 +90,39 @@ impl Load<'_> {
         let http = reqwest::Client::builder().pool_max_idle_per_host(connections).build()?;
         let (url, next) = (format!("{base}/v1/events"), Arc::new(AtomicU64::new(0)));
         let (begun, run) = (Instant::now(), embedded::SystemClock.now());
-    let mut workers = JoinSet::new();
-    for _ in 0..connections {
-        let (http, url, key, next) = (http.clone(), url.clone(), key.to_owned(), Arc::clone(&next));
-        workers.spawn(async move {
-            let mut millis = Vec::new();
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= events {
-                    return Ok::<_, anyhow::Error>(millis);
+        let mut workers = JoinSet::new();
+        for _ in 0..connections {
+            let (http, url, key, next) = (http.clone(), url.clone(), key.to_owned(), Arc::clone(&next));
+            workers.spawn(async move {
+                let mut millis = Vec::new();
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    if index >= events {
+                        return Ok::<_, anyhow::Error>(millis);
+                    }
+                    let due = due(begun, pace, index);
+                    tokio::time::sleep_until(due).await;
+                    let request =
+                        http.post(&url).bearer_auth(&key).header("content-type", "application/json");
+                    let answer =
+                        request.body(event(run, index)).send().await.context("the load found no server")?;
+                    anyhow::ensure!(
+                        answer.status().as_u16() == 202,
+                        "{}: {}",
+                        answer.status(),
+                        answer.text().await?
+                    );
+                    answer.bytes().await?;
+                    millis.push((index, due.elapsed().as_secs_f64() * 1_000.0));
                 }
-                let due = due(begun, pace, index);
-                tokio::time::sleep_until(due).await;
-                let request = http.post(&url).bearer_auth(&key).header("content-type", "application/json");
-                let answer =
-                    request.body(event(run, index)).send().await.context("the load found no server")?;
-                anyhow::ensure!(
-                    answer.status().as_u16() == 202,
-                    "{}: {}",
-                    answer.status(),
-                    answer.text().await?
-                );
-                answer.bytes().await?;
-                millis.push((index, due.elapsed().as_secs_f64() * 1_000.0));
-            }
-        });
-    }
-    let mut millis = Vec::new();
-    while let Some(worker) = workers.join_next().await {
-        millis.extend(worker??);
-    }
-    let elapsed = begun.elapsed();
-    Ok(Seen { begun, pace, millis, elapsed })
+            });
+        }
+        let mut millis = Vec::new();
+        while let Some(worker) = workers.join_next().await {
+            millis.extend(worker??);
+        }
+        let elapsed = begun.elapsed();
+        Ok(Seen { begun, pace, millis, elapsed })
     }
 }
 

@@ -79,13 +79,7 @@ struct Taken(AtomicI64);
 
 #[async_trait]
 impl Log for Taken {
-    async fn join(
-        &self,
-        _: &str,
-        _: &str,
-        _: &[&str],
-        _: First,
-    ) -> Result<Box<dyn Consumer>, log::Error> {
+    async fn join(&self, _: &str, _: &str, _: &[&str], _: First) -> Result<Box<dyn Consumer>, log::Error> {
         Err(nothing())
     }
 
@@ -140,8 +134,7 @@ pub async fn serve() -> anyhow::Result<u8> {
     let rows = backend::embedded(&config.data, &config)?;
     let ports = Ports { raw: Arc::new(Bucket), log: Arc::new(Taken::default()), ..rows };
     let key = vendors::Key::parse(&format!("dvss_bench_{}", "0".repeat(64))).context("a key")?;
-    let settings =
-        Settings { platform: None, ordering_pointer: Some("/payload/sku".to_owned()), rate: None };
+    let settings = Settings { platform: None, ordering_pointer: Some("/payload/sku".to_owned()), rate: None };
     vendors::add(&*ports.tables, ports.clock.now(), "bench", settings, &key).await?;
     let door = TcpListener::bind("127.0.0.1:0").await?;
     let place = json!({ "vendors": format!("http://{}", door.local_addr()?), "key": key.reveal() });

@@ -17,7 +17,7 @@ use super::ground::Ground;
 use super::load::{self, Load, Seen};
 use super::{as_f64, cpu, micros, quantile, say, tenth, thousandth};
 use crate::backend::{Backend, input_of};
-use crate::cli::{BenchPipeline, exit};
+use crate::cli::{BenchPipeline, Run, exit};
 use crate::commands::print;
 use crate::config::Role;
 
@@ -31,21 +31,28 @@ pub async fn run(options: BenchPipeline, json: bool) -> anyhow::Result<u8> {
     let bench = Bench { options: &options, base: &base };
     let floor = load::floor(options.events, options.connections).await?;
     say(&format!("floor: {:.0} requests/s", floor.rate()));
-    let throughput = bench.throughput(floor.rate()).await?;
-    let latency = bench.latency().await?;
-    let gateway = bench.gateway().await?;
-    let stages = bench.stages().await?;
+    let mut figures = serde_json::Map::new();
+    for run in &options.only {
+        let (name, value) = match run {
+            Run::Throughput => ("throughput", bench.throughput(floor.rate()).await?),
+            Run::Latency => ("latency", bench.latency().await?),
+            Run::Gateway => ("gateway", bench.gateway().await?),
+            Run::Stages => ("cpuMicrosByStage", bench.stages().await?),
+        };
+        figures.insert(name.to_owned(), value);
+    }
     let backlog = match options.backlog {
         0 => Value::Null,
         events => bench.backlog(events).await?,
     };
-    let document = json!({
+    let mut document = json!({
         "cores": std::thread::available_parallelism().map_or(0, usize::from),
         "servers": options.config.is_some(),
-        "floor": { "requestsPerSecond": floor.rate().round() },
-        "throughput": throughput, "latency": latency, "gateway": gateway, "cpuMicrosByStage": stages,
-        "backlog": backlog,
+        "floor": { "requestsPerSecond": floor.rate().round() }, "backlog": backlog,
     });
+    if let Some(document) = document.as_object_mut() {
+        document.append(&mut figures);
+    }
     print::document(&document, json, |document| format!("{document:#}\n"))?;
     Ok(exit::SUCCESS)
 }
