@@ -1,5 +1,6 @@
 //! Chores of this workspace: `cargo xtask test` is the test command, and what CI runs.
 
+mod bench;
 #[cfg(test)]
 mod compose;
 mod effects;
@@ -44,6 +45,15 @@ enum Chore {
         /// With optimised binaries: for long runs.
         #[arg(long)]
         release: bool,
+    },
+    /// Runs `dvss bench pipeline` and `dvss bench hop` on a stack of its own; figures go to stdout, as JSON.
+    Bench {
+        /// Events of each run of the pipeline.
+        #[arg(long, default_value_t = 4_000)]
+        events: u32,
+        /// Events of each run of the hop.
+        #[arg(long, default_value_t = 100_000)]
+        hop_events: u32,
     },
     /// Gets the tools that `test` uses, into target/tools.
     Tools,
@@ -91,6 +101,10 @@ fn main() -> anyhow::Result<()> {
         Chore::Soak { events, seed, release } => {
             effects::catch_interrupts()?;
             soak::run(root(), &soak::Options { events: Some(events), seed: Some(seed), release })
+        }
+        Chore::Bench { events, hop_events } => {
+            effects::catch_interrupts()?;
+            bench::run(root(), events, hop_events)
         }
         Chore::Tools => {
             for tool in [tools::NEXTEST, tools::DENY] {

@@ -4,10 +4,12 @@
 //! goes out as soon as somebody asks, while fewer than [`MOST_READS`] of its table are on their way; what is asked
 //! for meanwhile waits and goes out as one read of many keys. So nobody waits where there is little to do, reads
 //! are large where there is much, and every answer is of a read that began after it was asked for: as strong as
-//! alone. The answer goes back row by row.
+//! alone. The answer goes back row by row. A read that takes long counts no longer: others go past it.
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -15,11 +17,14 @@ use ports::Tables;
 use ports::tables::{Cursor, Error, Item, Key, Page, Query, Table, Write, check};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
+use tokio::time::timeout;
 
 /// Most keys of one read; as many as DynamoDB takes in one request.
 const MOST_KEYS: usize = 100;
 /// Most reads of a table that are under way before others wait and gather; and most senders of a table.
 const MOST_READS: usize = 2;
+/// A read that is under way for longer gives its place back.
+const SLOW: Duration = Duration::from_millis(30);
 
 type Answer = Result<Vec<Option<Item>>, Error>;
 
@@ -75,7 +80,11 @@ impl Together {
         // Whoever is about to ask comes along.
         yield_now().await;
         while let Some(batch) = turn.next() {
-            batch.send(&*inner, table).await;
+            let mut read = pin!(batch.send(&*inner, table));
+            if timeout(SLOW, &mut read).await.is_err() {
+                turn.give_back();
+                return read.await;
+            }
         }
     }
 }
@@ -88,8 +97,8 @@ struct Turn {
 }
 
 impl Turn {
-    /// As much as one read may ask for. `None` where nothing waits; in the same moment the place is given back,
-    /// so that whoever asks next finds it.
+    /// As much as one read may ask for, without what nobody waits for any more. `None` where nothing waits; in the
+    /// same moment the place is given back, so that whoever asks next finds it.
     fn next(&mut self) -> Option<Batch> {
         let mut lines = self.together.lines.lock();
         let line = lines.entry(self.table.name).or_default();
@@ -97,8 +106,10 @@ impl Turn {
         while line.waiting.front().is_some_and(|ask| batch.keys.len() + ask.keys.len() <= MOST_KEYS) {
             let Some(Ask { keys, answer }) = line.waiting.pop_front() else { break };
             line.keys -= keys.len();
-            batch.askers.push((keys.len(), answer));
-            batch.keys.extend(keys);
+            if !answer.is_closed() {
+                batch.askers.push((keys.len(), answer));
+                batch.keys.extend(keys);
+            }
         }
         if batch.askers.is_empty() {
             line.senders -= 1;
@@ -107,12 +118,33 @@ impl Turn {
         }
         Some(batch)
     }
+
+    /// Lets another send what waits.
+    fn give_back(&mut self) {
+        let mut lines = self.together.lines.lock();
+        let line = lines.entry(self.table.name).or_default();
+        if line.waiting.is_empty() {
+            line.senders -= 1;
+        } else {
+            // The place goes on to whoever takes over.
+            tokio::spawn(self.together.clone().send(self.table));
+        }
+        self.held = false;
+    }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if self.held {
-            self.together.lines.lock().entry(self.table.name).or_default().senders -= 1;
+        if !self.held {
+            return;
+        }
+        // It panicked, or the runtime ends: who still waits had better know.
+        let mut lines = self.together.lines.lock();
+        let line = lines.entry(self.table.name).or_default();
+        line.senders -= 1;
+        if line.senders == 0 {
+            line.waiting.clear();
+            line.keys = 0;
         }
     }
 }
@@ -285,6 +317,32 @@ mod tests {
             assert!(right, "{name}");
         }
         assert_eq!(get_one(&together, &TABLE, Key::of("later")).await, Ok(row(&TABLE, "later")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_reads_hold_nobody_up_and_what_nobody_waits_for_is_not_read() {
+        let inner = Arc::new(Counted { slow: Some(Semaphore::new(0)), ..Counted::default() });
+        let together = Together::new(inner.clone());
+        let ask = |name: &'static str| {
+            let together = together.clone();
+            tokio::spawn(async move { get_one(&together, &TABLE, Key::of(name)).await })
+        };
+        let mut slow = Vec::new();
+        for name in ["one", "two"] {
+            slow.push(ask(name));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let (gone, third) = (ask("gone"), ask("three"));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        gone.abort();
+        assert_eq!(*inner.reads.lock(), [1, 1]);
+        tokio::time::sleep(SLOW).await;
+        assert_eq!(*inner.reads.lock(), [1, 1, 1], "past the slow ones, and without the one that is gone");
+        inner.slow.as_ref().expect("slow").add_permits(9);
+        for (asked, name) in slow.into_iter().chain([third]).zip(["one", "two", "three"]) {
+            assert_eq!(asked.await.expect("an answer"), Ok(row(&TABLE, name)));
+        }
+        assert_eq!(together.lines.lock()[TABLE.name].senders, 0, "every place is given back");
     }
 
     #[tokio::test]

@@ -538,7 +538,10 @@ pub struct BenchHop {
     /// Events of a run that writes to the stores, which takes longer.
     #[arg(long, default_value_t = 10_000)]
     pub stored: u64,
-    /// Records of a transaction; a run each, and the last one for the runs that write to the stores.
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 1_000, 500])]
+    /// Records of a transaction; a run each, without writes to the stores.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 500, 1_000])]
     pub together: Vec<usize>,
+    /// Records of a transaction of the runs that write to the stores.
+    #[arg(long, default_value_t = 500)]
+    pub stored_together: usize,
 }

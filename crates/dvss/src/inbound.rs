@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::{Code, Fingerprint};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use gateway::Inbound;
 use parking_lot::Mutex;
-use ports::{Ports, log};
+use ports::{Log, Ports, log};
 use runtime::{Fatal, Handle, Processor as _, Service};
 use stores::quarantine::QuarantineStore;
 use stores::topics::inbound_topics;
@@ -18,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a door that stopped by itself stays shut.
 const PAUSE: Duration = Duration::from_secs(15);
+/// Topics that are asked about at the same time.
+const AT_ONCE: usize = 8;
 
 /// What the door needs.
 pub struct Door {
@@ -62,6 +65,7 @@ impl Door {
     /// Runs until `stop`, and then drains.
     pub async fn run(self, stop: CancellationToken) {
         let mut member: Option<Member> = None;
+        let mut told = Vec::new();
         loop {
             let mut pause = self.look;
             match member.take() {
@@ -69,7 +73,7 @@ impl Door {
                     self.ended(ended).await;
                     pause = PAUSE;
                 }
-                before => match self.renewed(before, &stop).await {
+                before => match self.renewed(before, &mut told, &stop).await {
                     Ok(renewed) => member = renewed,
                     Err((before, error)) => {
                         tracing::warn!(stage = Inbound::NAME, %error, "which topics vendors write to cannot be asked");
@@ -86,10 +90,12 @@ impl Door {
         }
     }
 
-    /// The member for the topics that there are now; the one before where that cannot be found out.
+    /// The member for the topics that there are now; the one before where that cannot be found out. `told` are the
+    /// topics of which was said that they are not read.
     async fn renewed(
         &self,
         before: Option<Member>,
+        told: &mut Vec<String>,
         stop: &CancellationToken,
     ) -> Result<Option<Member>, (Option<Member>, log::Error)> {
         let (found, lost) = match self.topics(before.as_ref()).await {
@@ -104,7 +110,7 @@ impl Door {
             }
             None => {}
         }
-        for topic in &lost {
+        for topic in lost.iter().filter(|topic| !told.contains(topic)) {
             tracing::error!(
                 stage = Inbound::NAME,
                 code = %Code::OffsetOutOfRange,
@@ -112,6 +118,7 @@ impl Door {
                 "not read: the group's offset lies outside of the topic; set it with kafka-consumer-groups"
             );
         }
+        told.clone_from(&lost);
         let read: Vec<&str> = found.iter().filter(|name| !lost.contains(name)).map(String::as_str).collect();
         if read.is_empty() {
             *self.view.0.lock() = None;
@@ -128,16 +135,10 @@ impl Door {
         let found: Vec<String> = inbound_topics(log).await?.into_iter().map(|(topic, _)| topic).collect();
         let known = before.filter(|member| member.found == found);
         let suspects = known.map_or(&found, |member| &member.lost);
-        let mut lost = Vec::new();
-        for topic in suspects {
-            let committed = log.committed(Inbound::NAME, topic).await?;
-            let within = |(at, ends): (Option<log::Offset>, log::Ends)| {
-                (ends.start..=ends.uncommitted).contains(&Inbound::FIRST.of(at))
-            };
-            if !committed.into_iter().zip(log.ends(topic).await?).all(within) {
-                lost.push(topic.clone());
-            }
-        }
+        let looks: Vec<_> = suspects.iter().map(|topic| is_lost(log, topic)).collect();
+        let looks: Vec<bool> = stream::iter(looks).buffered(AT_ONCE).try_collect().await?;
+        let lost = suspects.iter().zip(looks).filter(|(_, lost)| *lost).map(|(topic, _)| topic.clone());
+        let lost = lost.collect();
         Ok((found, lost))
     }
 
@@ -168,6 +169,15 @@ impl Door {
             Err(panic) => tracing::error!(stage = Inbound::NAME, "a defect of dvss: {panic}"),
         }
     }
+}
+
+/// Whether the group's offset lies outside of a topic.
+async fn is_lost(log: &dyn Log, topic: &str) -> Result<bool, log::Error> {
+    let committed = log.committed(Inbound::NAME, topic).await?;
+    let within = |(at, ends): (Option<log::Offset>, log::Ends)| {
+        (ends.start..=ends.uncommitted).contains(&Inbound::FIRST.of(at))
+    };
+    Ok(!committed.into_iter().zip(log.ends(topic).await?).all(within))
 }
 
 /// The name in the group. A static member that comes back within its session is given what it had, without a

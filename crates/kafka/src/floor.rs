@@ -1,5 +1,5 @@
-//! The floor: what the clients alone cost on one hop. Records in, as many bytes out as a stage would put
-//! there, in transactions; nothing is read of them, nothing is kept, nothing is handed to another thread.
+//! The floor: what the clients alone cost on one hop. Records in, as many records and bytes out as a stage would
+//! put there, in transactions, with the settings of a stage's clients; nothing is read of them, nothing is kept.
 //! Benchmarks compare a stage with it.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use ports::log::Error;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
+use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
@@ -40,16 +40,33 @@ pub struct Hop<'a> {
     pub together: usize,
 }
 
-/// What it came to.
+/// What goes out for a record: so many records alike.
+#[derive(Debug, Clone, Copy)]
+pub struct Copies {
+    /// How many.
+    pub count: usize,
+    /// Bytes of the value of each.
+    pub bytes: usize,
+}
+
+/// What it came to, the first transaction left out: it does what is done once.
 #[derive(Debug, Clone, Copy)]
 pub struct Floor {
-    /// From the first record to the last commit.
+    /// Records.
+    pub records: u64,
+    /// From the first commit to the last one.
     pub elapsed: Duration,
-    /// Processor time of this process at the first record, as the caller counts it.
-    pub cpu_before: Duration,
+    /// Processor time of this process meanwhile, as the caller counts it.
+    pub cpu: Duration,
     /// Transactions.
     pub transactions: u64,
 }
+
+/// Headers of every record that goes out, as a fact has them: a vendor, and an ingest id.
+const HEADERS: [(&str, &[u8]); 2] =
+    [("dvss-vendor-id", b"bench"), ("dvss-ingest-id", b"01J0000000ABCDEFGHJKMNPQRS")];
+/// Most bytes of a value that goes out.
+const MOST_BYTES: usize = 4_096;
 
 /// Counts records that the broker refused.
 #[derive(Default)]
@@ -67,35 +84,36 @@ impl ProducerContext for Refused {
     }
 }
 
-/// Runs the hop, on the calling thread, which it blocks. `copies` says how many records of how many bytes
-/// each go out for a record's value; `cpu` what this process has used of the processors so far.
+/// Runs the hop, on the calling thread, which it blocks. `copies` says what goes out for a record's value; `cpu`
+/// what this process has used of the processors so far.
 ///
 /// # Errors
 /// Where Kafka does not take part; nothing is tried again.
 pub fn run(
     options: &Options,
     hop: &Hop<'_>,
-    copies: impl Fn(&[u8]) -> (usize, usize),
+    copies: impl Fn(&[u8]) -> Copies,
     cpu: impl Fn() -> Duration,
 ) -> Result<Floor, Error> {
     let failed = |error: KafkaError| error::plain(&error, hop.group);
     let member = Role::Member { group: hop.group.to_owned(), member: hop.group.to_owned() };
     let consumer: BaseConsumer = config::of(options, &member).create().map_err(failed)?;
-    let mut tuned = config::of(options, &Role::Transactions { id: hop.group.to_owned() });
-    tuned.set("linger.ms", "5").set("batch.size", "524288");
     let producer: ThreadedProducer<Refused> =
-        tuned.create_with_context(Refused::default()).map_err(failed)?;
+        config::of(options, &Role::Transactions { id: hop.group.to_owned() })
+            .create_with_context(Refused::default())
+            .map_err(failed)?;
     let most = options.transaction_timeout;
     producer.init_transactions(most).map_err(failed)?;
     consumer.subscribe(&[hop.input]).map_err(failed)?;
 
-    let (mut begun, mut cpu_before) = (Instant::now(), Duration::ZERO);
+    let value = [b'x'; MOST_BYTES];
+    let mut first: Option<(Instant, Duration, u64)> = None;
     let (mut read, mut transactions, mut heard) = (0, 0, Instant::now());
     while read < hop.records {
         let mut next: BTreeMap<i32, i64> = BTreeMap::new();
         let mut some = 0;
         while some < hop.together && read < hop.records {
-            let wait = Duration::from_millis(if some == 0 { 100 } else { 2 });
+            let wait = Duration::from_millis(if some == 0 { 100 } else { 0 });
             let Some(message) = consumer.poll(wait) else {
                 if some > 0 {
                     break;
@@ -107,17 +125,13 @@ pub fn run(
             };
             let message = message.map_err(failed)?;
             heard = Instant::now();
-            if read == 0 {
-                (begun, cpu_before) = (Instant::now(), cpu());
-            }
             if some == 0 {
                 producer.begin_transaction().map_err(failed)?;
             }
-            let value = message.payload().unwrap_or_default();
-            let (count, bytes) = copies(value);
+            let Copies { count, bytes } = copies(message.payload().unwrap_or_default());
             for _ in 0..count {
-                let copy = value.get(..bytes).unwrap_or(value);
-                send(&producer, hop.output, message.key().unwrap_or_default(), copy).map_err(failed)?;
+                let key = message.key().unwrap_or_default();
+                send(&producer, hop.output, key, &value[..bytes.min(MOST_BYTES)]).map_err(failed)?;
             }
             next.insert(message.partition(), message.offset() + 1);
             (read, some) = (read + 1, some + 1);
@@ -134,11 +148,18 @@ pub fn run(
         producer.send_offsets_to_transaction(&places, &group, most).map_err(failed)?;
         producer.commit_transaction(most).map_err(failed)?;
         transactions += 1;
+        first.get_or_insert_with(|| (Instant::now(), cpu(), read));
     }
-    let elapsed = begun.elapsed();
+    let (begun, cpu_before, first) = first.unwrap_or_else(|| (Instant::now(), cpu(), read));
+    let floor = Floor {
+        records: read - first,
+        elapsed: begun.elapsed(),
+        cpu: cpu().saturating_sub(cpu_before),
+        transactions: u64::saturating_sub(transactions, 1),
+    };
     consumer.unsubscribe();
     match producer.context().0.load(Ordering::Relaxed) {
-        0 => Ok(Floor { elapsed, cpu_before, transactions }),
+        0 => Ok(floor),
         refused => Err(Error::Abort(format!("{refused} records were refused"))),
     }
 }
@@ -149,7 +170,11 @@ fn send(
     key: &[u8],
     value: &[u8],
 ) -> Result<(), KafkaError> {
-    let mut record = BaseRecord::to(topic).key(key).payload(value);
+    let headers =
+        HEADERS.iter().fold(OwnedHeaders::new_with_capacity(HEADERS.len()), |headers, (key, value)| {
+            headers.insert(Header { key, value: Some(*value) })
+        });
+    let mut record = BaseRecord::to(topic).key(key).payload(value).headers(headers);
     while let Err((error, back)) = producer.send(record) {
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
             return Err(error);

@@ -98,6 +98,18 @@ proptest! {
     }
 
     #[test]
+    fn what_is_surely_absent_is_absent(json in json(), text in path()) {
+        let (scope, path) = (scope(&json), Expr::compile(&text).expect("a path"));
+        let absent = path.all(&scope, &mut 0).is_ok_and(|found| found.iter().all(|found| found.value.is_absent()));
+        prop_assert!(absent || !path.is_surely_absent(&scope), "{text} on {json}");
+        // It may be unsure of much, but not of members of objects.
+        if let Json::Object(members) = &json {
+            let has = members.iter().any(|(name, value)| name == "a" && !Value::from(value).is_absent());
+            prop_assert_eq!(Expr::compile(".a").expect("a path").is_surely_absent(&scope), !has, "{}", &json);
+        }
+    }
+
+    #[test]
     fn the_place_of_what_is_found_is_where_it_stands(json in json(), text in path()) {
         let found = Expr::compile(&text).expect("a path").all(&scope(&json), &mut 0);
         for found in found.into_iter().flatten().filter(|found| !matches!(found.value, Value::Null)) {

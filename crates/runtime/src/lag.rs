@@ -1,5 +1,6 @@
 //! How far a group is behind.
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use ports::Log;
 use ports::log::{Ends, Error, Offset, Partition};
 
@@ -22,15 +23,22 @@ pub struct Lag {
     pub counted: bool,
 }
 
+/// Topics that are asked about at the same time: a group may read hundreds.
+const AT_ONCE: usize = 8;
+
 /// How far `group` is behind in every partition of `topics`.
 pub async fn lag(log: &dyn Log, group: &str, topics: &[&str]) -> Result<Vec<Lag>, Error> {
-    let mut lags = Vec::new();
-    for topic in topics {
-        let committed = log.committed(group, topic).await?;
-        let ends = log.ends(topic).await?;
-        for (index, (committed, ends)) in (0..).zip(committed.into_iter().zip(ends)) {
-            lags.push(of_partition(log, Partition::new(*topic, index), committed, ends).await?);
-        }
+    let each: Vec<_> = topics.iter().map(|topic| of_topic(log, group, topic)).collect();
+    let lags: Vec<Vec<Lag>> = stream::iter(each).buffered(AT_ONCE).try_collect().await?;
+    Ok(lags.into_iter().flatten().collect())
+}
+
+async fn of_topic(log: &dyn Log, group: &str, topic: &str) -> Result<Vec<Lag>, Error> {
+    let committed = log.committed(group, topic).await?;
+    let ends = log.ends(topic).await?;
+    let mut lags = Vec::with_capacity(ends.len());
+    for (index, (committed, ends)) in (0..).zip(committed.into_iter().zip(ends)) {
+        lags.push(of_partition(log, Partition::new(topic, index), committed, ends).await?);
     }
     Ok(lags)
 }

@@ -267,9 +267,7 @@ pub async fn seed(tables: &dyn Tables, now: Timestamp, shipped: &[Document]) -> 
     for texts in shipped.chunk_by(|left, right| left.text == right.text) {
         activated.extend(seed_text(tables, now, texts).await?);
     }
-    if !activated.is_empty() {
-        until_seen().await;
-    }
+    until_seen().await;
     Ok(activated)
 }
 
@@ -332,11 +330,12 @@ fn seeding(versions: &[Row], document: &Document) -> Option<Seeding> {
 
 /// How long a reader may go by the [`counter`] that it has read, counted from when it began to read. Whoever
 /// changes which mapping is effective waits as long before it says so ([`until_seen`]): what is worked on
-/// afterwards is worked on under the change, and a reader asks some dozen times a second instead of once for every
+/// afterwards is worked on under the change, and a reader asks at most fifty times a second instead of once for every
 /// event. Both measure time that passes, on their own clocks; what o'clock it is does not matter.
 pub const SEEN_WITHIN: Duration = Duration::from_millis(20);
 
-/// Waits until every reader goes by what is written by now.
+/// Waits until every reader goes by what is written by now. Also where nothing had to be written: somebody, or an
+/// earlier try whose answer was lost, may have written it this very moment.
 pub(crate) async fn until_seen() {
     tokio::time::sleep(SEEN_WITHIN + SEEN_WITHIN / 4).await;
 }
@@ -350,8 +349,8 @@ pub async fn counter(tables: &dyn Tables) -> Result<u64, tables::Error> {
 
 /// The write that takes activation `number`: for the transaction with whatever changes which mapping
 /// is effective. `number` is [`counter`] + 1, read **before** what that change rests upon; the
-/// condition fails where another change came in between.
-pub fn step(number: u64) -> Write {
+/// condition fails where another change came in between. Whoever commits it waits [`until_seen`].
+pub(crate) fn step(number: u64) -> Write {
     let before = match number.saturating_sub(1) {
         0 => Condition::Missing("n"),
         before => Condition::Equals("n", self::number(before)),

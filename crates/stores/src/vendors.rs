@@ -253,7 +253,10 @@ pub async fn add(
         };
         match get(tables, &vendor.vendor_id).await? {
             // An unanswered first try may be what is in the way.
-            Some(there) if there == vendor => return Ok(vendor),
+            Some(there) if there == vendor => {
+                mappings::until_seen().await;
+                return Ok(vendor);
+            }
             Some(_) => return Err(Error::Exists(vendor.vendor_id)),
             // Another activation came in between.
             None if attempt < ATTEMPTS => attempt += 1,
@@ -368,6 +371,8 @@ async fn change(
         let mut after = before.clone();
         apply(&mut after)?;
         if after == before {
+            // An earlier try, or somebody else, may have written it this very moment.
+            mappings::until_seen().await;
             return Ok(after);
         }
         after.version += 1;

@@ -1,7 +1,8 @@
 //! What normalize costs without its stores, step by step: `cargo bench -p normalize`.
 //!
 //! Events hold 1 item (70 %), 3 (25 %) or 20 (5 %), a fact each, as those of `dvss bench hop`. Figures are
-//! microseconds per event of the wall, on a thread that does nothing else; the least of several rounds.
+//! microseconds per event of the wall, on a thread that does nothing else, with the system's allocator; the least
+//! of several rounds.
 
 use std::hint::black_box;
 use std::time::Duration;

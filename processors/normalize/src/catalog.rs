@@ -77,6 +77,11 @@ impl Catalog {
         Ok(Effective { activation, mapping })
     }
 
+    /// Looks anew the next time: somebody has seen a later activation.
+    pub fn look_anew(&self) {
+        *self.looked.lock() = None;
+    }
+
     /// The counter, read no longer ago than whoever changes it waits.
     async fn counter(&self) -> Result<u64, Error> {
         let looked = *self.looked.lock();

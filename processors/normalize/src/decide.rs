@@ -54,7 +54,9 @@ pub fn revise(stored: &[Line], mapped: Vec<Fact>) -> Result<Vec<Line>, TooLong> 
         // Most events are new, and every fact has a place of its own.
         let first = |fact| Line::new(Fact { revision: 1, retracted: false, ..fact });
         let mut lines: Vec<Line> = mapped.into_iter().map(first).collect();
-        lines.sort_by_key(|line| (line.fact.line, line.fact.leg));
+        let place = |line: &Line| (line.fact.line, line.fact.leg);
+        lines.sort_by_key(place);
+        debug_assert!(lines.windows(2).all(|pair| place(&pair[0]) < place(&pair[1])), "a place twice");
         return Ok(lines);
     }
     let mut places: BTreeMap<(u32, u8), Place<'_>> = BTreeMap::new();

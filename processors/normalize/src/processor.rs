@@ -223,6 +223,9 @@ impl Processor for Normalize {
                 Ok(outputs)
             }
             Err(error) => {
+                if matches!(error, Error::Outdated { .. }) {
+                    self.catalog.look_anew();
+                }
                 let failure = error.into_failure(&input.event);
                 self.note_failure(&input.event, activation, &failure).await?;
                 Err(failure)

@@ -44,6 +44,11 @@ impl Layout {
         self.home.join("stack.json")
     }
 
+    /// A configuration of dvss on the stack, as it is written for users.
+    pub fn configuration(&self) -> PathBuf {
+        self.home.join("dvss.yaml")
+    }
+
     /// What was started, to be stopped.
     pub fn record(&self) -> PathBuf {
         self.home.join("processes.json")

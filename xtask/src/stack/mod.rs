@@ -89,6 +89,11 @@ impl Stack {
         self.layout.addresses()
     }
 
+    /// A configuration of dvss on it.
+    pub fn configuration(&self) -> PathBuf {
+        self.layout.configuration()
+    }
+
     /// The servers' logs, which stay after [`Self::down`] until the next stack of this name comes up.
     pub fn logs(&self) -> PathBuf {
         self.layout.logs()
@@ -126,7 +131,7 @@ impl Stack {
     pub fn down(self) -> anyhow::Result<()> {
         stop_all(&self.record)?;
         data::remove(&self.layout)?;
-        for file in [self.layout.addresses(), self.layout.record()] {
+        for file in [self.layout.addresses(), self.layout.configuration(), self.layout.record()] {
             if file.exists() {
                 fs::remove_file(file)?;
             }
@@ -144,6 +149,7 @@ impl Stack {
         }
         let chores = std::env::current_exe().context("cannot tell where this program is")?;
         let addresses = addresses(&self.layout, &self.record.ports, &chores);
+        write_whole(&self.layout.configuration(), &configuration(&addresses))?;
         let addresses = serde_json::to_string_pretty(&addresses)?;
         write_whole(&self.layout.addresses(), &addresses)
     }
@@ -289,6 +295,28 @@ fn addresses(layout: &Layout, ports: &Ports, chores: &Path) -> serde_json::Value
         "python": python::interpreter(layout),
         "control": [chores, Path::new("stack"), Path::new("--name"), Path::new(layout.name())],
     })
+}
+
+/// A configuration of dvss on servers with these addresses: few partitions, for one machine.
+fn configuration(addresses: &serde_json::Value) -> String {
+    let text =
+        |pointer: &str| addresses.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
+    format!(
+        "servers:\n\
+         \x20 partitions: 2\n\
+         \x20 kafka: {{brokers: '{}'}}\n\
+         \x20 registry: {{url: '{}'}}\n\
+         \x20 aws:\n\
+         \x20   credentials: {{accessKey: '{}', secretKey: '{}'}}\n\
+         \x20   s3: {{endpoint: '{}'}}\n\
+         \x20   dynamodb: {{endpoint: '{}'}}\n",
+        text("/kafka"),
+        text("/registry"),
+        text("/s3/accessKey"),
+        text("/s3/secretKey"),
+        text("/s3/endpoint"),
+        text("/dynamodb"),
+    )
 }
 
 fn lock(layout: &Layout) -> anyhow::Result<File> {

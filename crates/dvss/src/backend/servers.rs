@@ -44,8 +44,8 @@ pub struct Servers {
     pub admin: Admin,
     /// The schema registry.
     pub registry: Arc<Registry>,
-    /// How many partitions new topics get, instead of what their documents say.
-    partitions: Option<u32>,
+    /// What the configuration says of topics.
+    sizes: topics::Sizes,
     /// The topics that are to be there, by the names that dvss gives them.
     pub topics: Vec<TopicSpec>,
 }
@@ -71,16 +71,17 @@ impl Servers {
             schemas: Arc::clone(&registry) as Arc<dyn ports::Schemas>,
             clock: Arc::new(SystemClock),
         };
-        let mut topics = stores::topics::shipped();
-        topics.iter_mut().for_each(|topic| resize(topic, options.partitions));
-        Ok(Self { ports, prefix, aws, admin, registry, partitions: options.partitions, topics })
+        let sizes = topics::Sizes {
+            partitions: options.partitions,
+            max_record_bytes: options.kafka.max_record_bytes,
+        };
+        let topics = stores::topics::shipped().into_iter().map(|topic| sizes.fit(topic)).collect();
+        Ok(Self { ports, prefix, aws, admin, registry, sizes, topics })
     }
 
     /// The topic that a vendor who writes to Kafka is to have.
     pub fn inbound(&self, vendor: &VendorId) -> TopicSpec {
-        let mut spec = stores::topics::inbound(vendor);
-        resize(&mut spec, self.partitions);
-        spec
+        self.sizes.fit(stores::topics::inbound(vendor))
     }
 
     /// The name that the cluster knows a topic by.
@@ -123,10 +124,6 @@ impl Servers {
             error => anyhow::anyhow!("{error}"),
         })
     }
-}
-
-fn resize(topic: &mut TopicSpec, partitions: Option<u32>) {
-    topic.partitions = partitions.unwrap_or(topic.partitions);
 }
 
 /// Whether a table can be worked with; that it cannot be brought back to an earlier time is for operators.

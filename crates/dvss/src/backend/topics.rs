@@ -9,6 +9,34 @@ use stores::topics::TopicSpec;
 /// Setting that may not ask for more replicas than there are.
 const MIN_INSYNC: &str = "min.insync.replicas";
 
+/// Largest batch of records that a broker takes; what a client sends alone is a batch, too.
+const MAX_MESSAGE: &str = "max.message.bytes";
+/// What a batch of one record has beside the record, and more.
+const BATCH_OVERHEAD: usize = 1_024;
+
+/// What the configuration says of topics, beside their documents.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sizes {
+    /// Partitions of every topic, instead of what its document says.
+    pub partitions: Option<u32>,
+    /// Largest record that clients send.
+    pub max_record_bytes: usize,
+}
+
+impl Sizes {
+    /// The topic as it is to be: brokers take whatever clients may send.
+    pub fn fit(self, mut topic: TopicSpec) -> TopicSpec {
+        topic.partitions = self.partitions.unwrap_or(topic.partitions);
+        let least = self.max_record_bytes.saturating_add(BATCH_OVERHEAD);
+        if let Some(most) = topic.config.get_mut(MAX_MESSAGE)
+            && most.parse().is_ok_and(|most: usize| most < least)
+        {
+            *most = least.to_string();
+        }
+        topic
+    }
+}
+
 /// One step of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", tag = "step")]
@@ -109,6 +137,20 @@ pub fn unusable(name: &str, wanted: u32, there: Option<u32>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn brokers_take_what_clients_may_send() {
+        let most = |max_record_bytes| {
+            let sizes = Sizes { partitions: Some(3), max_record_bytes };
+            stores::topics::shipped().into_iter().map(move |topic| {
+                let topic = sizes.fit(topic);
+                assert_eq!(topic.partitions, 3);
+                topic.config[MAX_MESSAGE].clone()
+            })
+        };
+        assert!(most(1_000_000).all(|most| most == "1048576"), "as documented");
+        assert!(most(5_000_000).all(|most| most == "5001024"), "{}", most(5_000_000).collect::<String>());
+    }
 
     fn spec() -> TopicSpec {
         let mut spec = stores::topics::shipped().remove(0);

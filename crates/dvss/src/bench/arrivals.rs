@@ -10,7 +10,7 @@ use ports::Log;
 use ports::log::{First, RawRecord};
 use tokio::time::Instant;
 
-use super::load::ITEM;
+use super::load::{ITEM, ITEMS};
 
 /// The topics, upstream first.
 pub const WAY: [&str; 5] =
@@ -30,6 +30,7 @@ pub async fn watch(
     events: u64,
     ready: tokio::sync::oneshot::Sender<()>,
 ) -> anyhow::Result<Arrivals> {
+    ensure!(events <= ITEMS, "at most {ITEMS} events can be told apart: a slower pace, or fewer seconds");
     let count = usize::try_from(events)?;
     let mut seen: Arrivals = WAY.into_iter().map(|topic| (topic, vec![None; count])).collect();
     let mut consumer = log.join(GROUP, GROUP, &WAY, First::Zero).await?;

@@ -26,10 +26,34 @@ pub enum Ground {
     },
 }
 
+/// The settings that give a run names of its own, as environment and configuration call them.
+struct Names {
+    prefix: String,
+    raw_bucket: String,
+    normalized_bucket: String,
+}
+
+impl Names {
+    fn of(name: &str) -> Self {
+        Self {
+            prefix: format!("{name}."),
+            raw_bucket: format!("{name}-raw"),
+            normalized_bucket: format!("{name}-normalized"),
+        }
+    }
+}
+
 impl Ground {
     /// New ground: on the servers of a configuration, or below a directory.
     pub async fn new(config: Option<&Path>, base: &Path, run: &str) -> anyhow::Result<Self> {
-        let Some(config) = config else { return Ok(Self::Directory(base.join(run))) };
+        match config {
+            Some(config) => Self::on_servers(config, run).await,
+            None => Ok(Self::Directory(base.join(run))),
+        }
+    }
+
+    /// New ground on servers.
+    pub async fn on_servers(config: &Path, run: &str) -> anyhow::Result<Self> {
         let name = format!("bench-{:x}-{run}", SystemClock.now().as_nanos());
         let ground = Self::Servers { config: config.to_owned(), name };
         for apply in [["topics", "apply"], ["tables", "apply"], ["schemas", "register"]] {
@@ -46,31 +70,36 @@ impl Ground {
     pub fn told<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         match self {
             Self::Directory(data) => command.arg("--data").arg(data),
-            Self::Servers { config, name } => command
-                .arg("--config")
-                .arg(config)
-                .env("DVSS_SERVERS__PREFIX", format!("{name}."))
-                .env("DVSS_SERVERS__AWS__DYNAMODB__TABLE_PREFIX", format!("{name}."))
-                .env("DVSS_SERVERS__AWS__S3__RAW_BUCKET", format!("{name}-raw"))
-                .env("DVSS_SERVERS__AWS__S3__NORMALIZED_BUCKET", format!("{name}-normalized")),
+            Self::Servers { config, name } => {
+                let names = Names::of(name);
+                command
+                    .arg("--config")
+                    .arg(config)
+                    .env("DVSS_SERVERS__PREFIX", &names.prefix)
+                    .env("DVSS_SERVERS__AWS__DYNAMODB__TABLE_PREFIX", names.prefix)
+                    .env("DVSS_SERVERS__AWS__S3__RAW_BUCKET", names.raw_bucket)
+                    .env("DVSS_SERVERS__AWS__S3__NORMALIZED_BUCKET", names.normalized_bucket)
+            }
         }
     }
 
     /// The configuration of a process on this ground.
     pub fn config(&self) -> anyhow::Result<Config> {
-        match self {
-            Self::Directory(data) => Config::load(&Place { data: Some(data.clone()), ..Place::default() }),
-            Self::Servers { config, name } => {
-                let mut config = Config::load(&Place { config: Some(config.clone()), ..Place::default() })?;
-                let servers = config.servers.as_mut().context(
-                    "the configuration names no servers: give --config FILE with a `servers` section",
-                )?;
-                servers.prefix = format!("{name}.");
-                servers.aws.dynamodb.table_prefix = format!("{name}.");
-                servers.aws.s3.raw_bucket = format!("{name}-raw");
-                servers.aws.s3.normalized_bucket = format!("{name}-normalized");
-                Ok(config)
+        let (config, name) = match self {
+            Self::Directory(data) => {
+                return Config::load(&Place { data: Some(data.clone()), ..Place::default() });
             }
-        }
+            Self::Servers { config, name } => (config, name),
+        };
+        let mut config = Config::load(&Place { config: Some(config.clone()), ..Place::default() })?;
+        let servers = config.servers.as_mut().context(
+            "the configuration names no servers: give --config FILE with a `servers` section (config-invalid)",
+        )?;
+        let names = Names::of(name);
+        servers.aws.dynamodb.table_prefix.clone_from(&names.prefix);
+        servers.prefix = names.prefix;
+        servers.aws.s3.raw_bucket = names.raw_bucket;
+        servers.aws.s3.normalized_bucket = names.normalized_bucket;
+        Ok(config)
     }
 }

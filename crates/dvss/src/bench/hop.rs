@@ -1,5 +1,5 @@
-//! `dvss bench hop`: normalize alone on Kafka, against Kafka's client alone ([`kafka::floor`]): the same records in,
-//! as many records and bytes out, in transactions of the same size.
+//! `dvss bench hop`: normalize alone on Kafka, against Kafka's clients alone ([`kafka::floor`]): the same records in,
+//! as many records and bytes out, in transactions of the same size, with the same settings.
 //!
 //! The stage runs in this process, which does nothing else meanwhile, so that its processor time is the stage's.
 //! Events hold 1 item (70 %), 3 (25 %) or 20 (5 %), a fact each. Each run reads the same backlog from its start.
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use contract::canonical::RawRef;
 use contract::event::{Draft, Event, Mode};
 use contract::{EventType, ExternalEventId, Fingerprint, IngestId, Json, Timestamp, VendorId, keys, topics};
-use kafka::floor::{self, Hop};
+use kafka::floor::{self, Copies, Floor, Hop};
 use normalize::Normalize;
 use ports::Ports;
 use ports::log::{Coordinates, Partition};
@@ -39,7 +39,10 @@ use crate::config::Config;
 /// Longest time that a run takes.
 const PATIENCE: Duration = Duration::from_mins(20);
 /// How often it is looked how far a run has come.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(50);
+/// Transactions of fewer records than this show what they cost with this many events.
+const FEW: usize = 50;
+const FEW_EVENTS: u64 = 2_000;
 /// Events that are produced, or claimed, at the same time.
 const AT_ONCE: u64 = 500;
 const VENDOR: &str = "bench";
@@ -57,30 +60,30 @@ enum Writes {
 
 /// Runs the benchmark and prints its figures.
 pub async fn run(options: BenchHop, json: bool) -> anyhow::Result<u8> {
-    let last = *options.together.last().context("--together names no size")?;
     let mut runs = Vec::new();
-    let hop = Ground::new(Some(&options.config), &options.config, "hop").await?;
-    fill(&hop, options.events, false).await?;
     for together in options.together.iter().copied() {
-        // A transaction of one record is a round trip or more: a part of the events shows it.
-        let events = if together < 50 { options.events.min(2_000) } else { options.events };
-        let floor = against_nothing(&hop, events, together).await?;
-        let stage = stage(&hop, events, together, Writes::Nothing).await?;
-        runs.push(figures("nothing", together, events, &stage, Some(&floor)));
+        // A transaction of few records is a round trip or more: a part of the events shows it.
+        let events = if together < FEW { options.events.min(FEW_EVENTS) } else { options.events };
+        let ground = Ground::on_servers(&options.config, "hop").await?;
+        fill(&ground, events, false).await?;
+        let floor = clients_alone(&ground, events, together).await?;
+        let stage = stage(&ground, events, together, Writes::Nothing).await?;
+        runs.push(figures("nothing", together, &stage, Some(&floor)));
         say(&format!("{}", runs[runs.len() - 1]));
     }
-    let stored = Ground::new(Some(&options.config), &options.config, "stored").await?;
-    fill(&stored, options.stored, true).await?;
+    let ground = Ground::on_servers(&options.config, "stored").await?;
+    fill(&ground, options.stored, true).await?;
+    let together = options.stored_together;
     for (name, writes) in [("index", Writes::Index), ("index and objects", Writes::All)] {
-        let stage = stage(&stored, options.stored, last, writes).await?;
-        runs.push(figures(name, last, options.stored, &stage, None));
+        let stage = stage(&ground, options.stored, together, writes).await?;
+        runs.push(figures(name, together, &stage, None));
         say(&format!("{}", runs[runs.len() - 1]));
     }
     print::document(&json!({ "runs": runs }), json, |document| format!("{document:#}\n"))?;
     Ok(exit::SUCCESS)
 }
 
-/// What a run came to.
+/// What a run came to, its first transaction left out.
 struct Figures {
     events: u64,
     elapsed: Duration,
@@ -88,7 +91,7 @@ struct Figures {
     transactions: u64,
 }
 
-fn figures(writes: &str, together: usize, events: u64, stage: &Figures, floor: Option<&Figures>) -> Value {
+fn figures(writes: &str, together: usize, stage: &Figures, floor: Option<&Figures>) -> Value {
     let of = |figures: &Figures| {
         json!({
             "eventsPerSecond": (as_f64(figures.events) / figures.elapsed.as_secs_f64()).round(),
@@ -97,7 +100,7 @@ fn figures(writes: &str, together: usize, events: u64, stage: &Figures, floor: O
         })
     };
     json!({
-        "writes": writes, "recordsTogether": together, "events": events,
+        "writes": writes, "recordsTogether": together, "events": stage.events,
         "normalize": of(stage), "floor": floor.map(of),
         "eventsPerCpuSecondToFloor":
             floor.map(|floor| thousandth(cpu_of(floor) / cpu_of(stage))),
@@ -109,40 +112,34 @@ fn cpu_of(figures: &Figures) -> f64 {
     micros(figures.cpu) / as_f64(figures.events)
 }
 
-/// Kafka's client alone.
-async fn against_nothing(ground: &Ground, events: u64, together: usize) -> anyhow::Result<Figures> {
+/// Kafka's clients alone.
+async fn clients_alone(ground: &Ground, events: u64, together: usize) -> anyhow::Result<Figures> {
     let config = ground.config()?;
     let servers = open(&config).await?;
-    let group = servers.name(&format!("floor-{together}"));
+    let group = servers.name("floor");
     let (input, output) = (servers.name(topics::ACCEPTED), servers.name(topics::NORMALIZED));
     servers.admin.first_offsets(&group, &input).await?;
     let options = config.servers.context("no servers")?.kafka;
     let floor = tokio::task::spawn_blocking(move || {
         let hop = Hop { input: &input, output: &output, group: &group, records: events, together };
-        let floor = floor::run(&options, &hop, copies, cpu::own);
-        floor.map(|floor| Figures {
-            events,
-            elapsed: floor.elapsed,
-            cpu: cpu::own().saturating_sub(floor.cpu_before),
-            transactions: floor.transactions,
-        })
+        floor::run(&options, &hop, copies, || cpu::own().unwrap_or_default())
     });
-    Ok(floor.await??)
+    let Floor { records, elapsed, cpu, transactions } = floor.await??;
+    Ok(Figures { events: records, elapsed, cpu, transactions })
 }
 
-/// How many records, of how many bytes each, normalize makes of an event: by its length, for nothing is read of
-/// it. `tests` holds it to what the stage does.
-fn copies(value: &[u8]) -> (usize, usize) {
+/// What normalize makes of an event: by its length, for nothing is read of it.
+fn copies(value: &[u8]) -> Copies {
     let count = match value.len() {
         0..400 => 1,
         400..1_000 => 3,
         _ => 20,
     };
-    (count, FACT_BYTES)
+    Copies { count, bytes: FACT_BYTES }
 }
 
 /// About what a fact takes.
-const FACT_BYTES: usize = 400;
+const FACT_BYTES: usize = 355;
 
 /// How many items the event of this number has.
 fn items(number: u64) -> u64 {
@@ -244,6 +241,7 @@ async fn stage(ground: &Ground, events: u64, together: usize, writes: Writes) ->
 
     let service =
         Service::new(processor, Arc::clone(&log), quarantine, &[topics::ACCEPTED], "bench", options);
+    ensure!(events > together as u64, "{events} events are one transaction: too few to measure");
     let stop = CancellationToken::new();
     let earlier = Counted::now()?;
     let running = tokio::spawn(service.run(stop.clone()));
@@ -255,13 +253,14 @@ async fn stage(ground: &Ground, events: u64, together: usize, writes: Writes) ->
         ensure!(!running.is_finished(), "normalize stopped: {:?}", running.await);
         let counted = Counted::now()?.since(&earlier);
         match &begun {
-            None if counted.settled > 0 => begun = Some((Instant::now(), cpu::own(), counted)),
+            None if counted.settled > 0 => begun = Some((Instant::now(), cpu::own()?, counted)),
             Some((begun, cpu_before, first)) if counted.settled >= events => {
+                ensure!(counted.parked == 0, "{} events went to quarantine", counted.parked);
                 let measured = counted.since(first);
                 break Figures {
                     events: measured.settled,
                     elapsed: begun.elapsed(),
-                    cpu: cpu::own().saturating_sub(*cpu_before),
+                    cpu: cpu::own()?.saturating_sub(*cpu_before),
                     transactions: measured.transactions,
                 };
             }
@@ -279,25 +278,31 @@ async fn stage(ground: &Ground, events: u64, together: usize, writes: Writes) ->
 struct Counted {
     settled: u64,
     transactions: u64,
+    parked: u64,
 }
 
 impl Counted {
     fn now() -> anyhow::Result<Self> {
         let text = telemetry::install_metrics()?.render();
-        let sum = |name: &str| {
+        let sum = |name: &str, label: &str| {
+            // As Prometheus writes it.
             let name = name.replace('.', "_");
-            let of_name =
-                |line: &&str| line.strip_prefix(&name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+            let of_name = |line: &&str| line.strip_prefix(&name).is_some_and(|rest| rest.starts_with('{'));
             let value = |line: &str| line.rsplit(' ').next()?.parse::<u64>().ok();
-            text.lines().filter(of_name).filter_map(value).sum()
+            text.lines().filter(of_name).filter(|line| line.contains(label)).filter_map(value).sum()
         };
-        Ok(Self { settled: sum(metric::PIPELINE_SETTLED), transactions: sum(metric::PIPELINE_TRANSACTIONS) })
+        Ok(Self {
+            settled: sum(metric::PIPELINE_SETTLED, ""),
+            transactions: sum(metric::PIPELINE_TRANSACTIONS, r#"result="committed""#),
+            parked: sum(metric::QUARANTINE_PARKED, ""),
+        })
     }
 
     fn since(&self, earlier: &Self) -> Self {
         Self {
             settled: self.settled - earlier.settled,
             transactions: self.transactions - earlier.transactions,
+            parked: self.parked - earlier.parked,
         }
     }
 }
@@ -305,4 +310,37 @@ impl Counted {
 async fn open(config: &Config) -> anyhow::Result<Servers> {
     let options = config.servers.as_ref().context("the configuration names no servers")?;
     Servers::open(options, config).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_floor_puts_out_what_the_stage_does() {
+        let now = Timestamp::parse("2026-11-22T12:00:00.123456789Z").expect("a time");
+        let (_, text) = mapping::shipped()
+            .into_iter()
+            .find(|(path, _)| *path == "dvss/inventory-updated.yaml")
+            .expect("the shipped mapping");
+        let mapping = mapping::Mapping::parse(text).expect("it compiles");
+        let (mut bytes, mut records) = (0, 0);
+        for number in 0..1_000 {
+            let (event, value) = event(number, now).expect("an event");
+            let payload = event.draft.mode.payload(&value).expect("JSON");
+            let context = mapping::EventContext {
+                vendor_id: event.draft.vendor_id.clone(),
+                external_event_id: event.draft.external_event_id.clone(),
+                event_type: event.draft.event_type.clone(),
+                occurred_at: event.draft.occurred_at,
+            };
+            let mapped = mapping.apply(&payload, &context).expect("facts");
+            let options = normalize::Options { max_ahead: Duration::from_hours(1), ..Default::default() };
+            let facts = normalize::facts::facts(&event, &payload, mapped, &options).expect("facts");
+            assert_eq!(copies(&value).count, facts.len(), "{} bytes", value.len());
+            records += facts.len();
+            bytes += facts.iter().map(|fact| serde_json::to_vec(fact).expect("JSON").len()).sum::<usize>();
+        }
+        assert!((bytes / records).abs_diff(FACT_BYTES) < 20, "a fact has {} bytes", bytes / records);
+    }
 }

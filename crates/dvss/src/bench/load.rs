@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// Items that the events are about.
-const ITEMS: u64 = 10_000;
+pub const ITEMS: u64 = 10_000;
 /// What an item is called, before its number.
 pub const ITEM: &str = "SKU-";
 
@@ -52,8 +52,8 @@ impl Seen {
         super::quantile(&millis, quantile)
     }
 
-    /// Without the first events.
-    pub fn from(mut self, first: u64) -> Self {
+    /// The same of the events from this one on; the rate stays that of all.
+    pub fn without_first(mut self, first: u64) -> Self {
         self.millis.retain(|(index, _)| *index >= first);
         self
     }
