@@ -4,10 +4,10 @@ use crate::support::servers::stack;
 use crate::support::{Place, Start, eventually, run};
 
 /// A password that no server knows.
-const SECRET: &str = "not-the-secret";
+pub const SECRET: &str = "not-the-secret";
 
 /// Starts it, waits until it says why it is not ready, and stops it.
-async fn waits_for(start: Start<'_>, words: &[&str]) {
+pub async fn waits_for(start: Start<'_>, words: &[&str]) {
     let mut dvss = start.begin().await;
     let what = format!("it waits and names {words:?}");
     let said = eventually(&what, async || {

@@ -154,6 +154,13 @@ impl Process {
         panic!("{} is not ready after {PATIENCE:?}: {last}; {}", self.name, self.tail());
     }
 
+    /// Why it is not ready, if it is not.
+    pub async fn unready(&self) -> Option<String> {
+        let asked = http().get(format!("{}/readyz", self.probes)).timeout(Duration::from_secs(5)).send();
+        let answer = asked.await.ok().filter(|answer| !answer.status().is_success())?;
+        answer.text().await.ok()
+    }
+
     /// `kill -9`; it was running before, and that is what ended it.
     pub async fn kill(mut self) {
         use std::os::unix::process::ExitStatusExt as _;

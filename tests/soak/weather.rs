@@ -20,6 +20,8 @@ use crate::until;
 
 /// The servers.
 pub const SERVERS: [&str; 4] = ["kafka", "dynamodb", "s3", "registry"];
+/// Those without which nobody works, as operators are told.
+const SERVICES: [(&str, &str); 3] = [("kafka", "Kafka"), ("dynamodb", "DynamoDB"), ("s3", "S3")];
 /// Faults of each cycle: every kind once.
 const CYCLE: u32 = 12;
 /// A cycle comes to about so many events a fault, at most.
@@ -205,6 +207,14 @@ impl<'a> Weather<'a> {
             (!self.servers.listens(server).await).then_some(())
         })
         .await;
+        // What has started knows the ids of its schemas, and goes on without the registry.
+        if let Some(name) = SERVICES.iter().find_map(|(known, name)| (*known == server).then_some(name)) {
+            let gateway = &self.processes[&Role::Gateway];
+            until(&format!("the gateway says that it lacks {name}"), async || {
+                gateway.unready().await.filter(|why| why.contains(name)).map(drop)
+            })
+            .await;
+        }
         self.moment(500..4_000).await;
         self.servers.control(&["start", server]).await;
         for process in self.processes.values_mut() {

@@ -13,7 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ports", &["contract"]),
     ("mapping", &["contract"]),
     ("embedded", &["contract", "ports"]),
-    ("aws", &["contract", "ports"]),
+    ("aws", &["contract", "ports", "telemetry"]),
     ("faults", &["contract", "ports"]),
     ("runtime", &["contract", "ports", "telemetry"]),
     ("kafka", &["contract", "ports", "telemetry"]),

@@ -17,7 +17,14 @@ pub struct Aws {
     s3: aws_sdk_s3::Client,
     dynamodb: aws_sdk_dynamodb::Client,
     options: Options,
-    timing: Timing,
+    timing: Timings,
+}
+
+/// Each service has its own.
+#[derive(Clone)]
+struct Timings {
+    s3: Timing,
+    dynamodb: Timing,
 }
 
 /// What tests put in the place of the network and of the machine's clock.
@@ -49,7 +56,7 @@ impl Aws {
             s3: aws_sdk_s3::Client::from_conf(s3.build()),
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
             options: options.clone(),
-            timing: Timing::of(options),
+            timing: Timings { s3: Timing::of("s3", options), dynamodb: Timing::of("dynamodb", options) },
         }
     }
 
@@ -70,17 +77,21 @@ impl Aws {
 
     /// Any bucket.
     pub fn bucket(&self, name: &str) -> Bucket {
-        Bucket::new(self.s3.clone(), name, self.timing)
+        Bucket::new(self.s3.clone(), name, self.timing.s3.clone())
     }
 
     /// The tables.
     pub fn tables(&self) -> DynamoTables {
-        DynamoTables::new(self.dynamodb.clone(), &self.options.dynamodb.table_prefix, self.timing)
+        DynamoTables::new(
+            self.dynamodb.clone(),
+            &self.options.dynamodb.table_prefix,
+            self.timing.dynamodb.clone(),
+        )
     }
 
     /// What makes tables.
     pub fn table_admin(&self, tables: &[&'static Table]) -> TableAdmin {
-        TableAdmin::new(self.dynamodb.clone(), &self.options.dynamodb, self.timing, tables)
+        TableAdmin::new(self.dynamodb.clone(), &self.options.dynamodb, self.timing.dynamodb.clone(), tables)
     }
 
     /// What makes the two buckets.
@@ -90,7 +101,7 @@ impl Aws {
 
     /// What makes any buckets.
     pub fn bucket_admin_of(&self, buckets: &[&str]) -> BucketAdmin {
-        BucketAdmin::new(self.s3.clone(), &self.options.region, self.timing, buckets)
+        BucketAdmin::new(self.s3.clone(), &self.options.region, self.timing.s3.clone(), buckets)
     }
 }
 

@@ -13,6 +13,9 @@
 //! only what is harmless to do twice is tried again: reads, and transactions by their token. A put or a
 //! single write then is `Unavailable` at once, and the caller recognises its own work as the ports ask it to.
 //!
+//! **How many at once.** Calls wait here before a service gets more than it answers in time; the rule is in `limit`.
+//! Such a wait counts as the call's time.
+//!
 //! **Clocks.** Requests are signed with the time, and the services refuse what is more than some minutes off.
 //! The SDK learns the difference from the answer's `Date` and signs the next request with it, so a clock that
 //! is off costs one refused request a client, which is repeated here. Presigned requests are not corrected:
@@ -21,6 +24,7 @@
 
 mod connect;
 mod fault;
+mod limit;
 mod options;
 mod retry;
 mod s3;

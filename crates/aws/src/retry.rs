@@ -1,5 +1,6 @@
 //! How often a call is tried, and for how long.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -7,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::Options;
 use crate::fault::Fault;
+use crate::limit::{Limit, Place};
 
 /// First pause; doubles from attempt to attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
@@ -15,10 +17,11 @@ const MOST_PAUSE: Duration = Duration::from_millis(400);
 /// Most attempts where nobody answers; then the caller had better know.
 const MOST_UNANSWERED: u32 = 3;
 
-/// Bounds of one call's time.
-#[derive(Debug, Clone, Copy)]
+/// Bounds of one service's calls: of each one's time, and of how many there are at once.
+#[derive(Clone)]
 pub(crate) struct Timing {
     call: Duration,
+    limit: Arc<Limit>,
 }
 
 /// Whether doing it twice is as good as once.
@@ -31,19 +34,27 @@ pub(crate) enum Twice {
 }
 
 impl Timing {
-    pub(crate) fn of(options: &Options) -> Self {
-        Self { call: options.call_timeout }
+    pub(crate) fn of(service: &'static str, options: &Options) -> Self {
+        // Well before a call ends without an answer, there are fewer of them.
+        Self { call: options.call_timeout, limit: Limit::new(service, options.call_timeout / 3) }
     }
 
-    /// A call begins.
-    pub(crate) fn begin(self, twice: Twice) -> Call {
-        Call { timing: self, until: Instant::now() + self.call, twice, failed: 0, alike: 0, last: None }
+    /// A call begins, as soon as there is room for it; its time runs already.
+    pub(crate) async fn begin(&self, twice: Twice) -> Result<Call, Fault> {
+        let until = Instant::now() + self.call;
+        let Some(place) = self.limit.enter(until).await else {
+            let (time, others) = (self.call.as_millis(), self.limit.now());
+            let text = format!("not asked within {time} ms: it is slow, and {others} calls are under way");
+            return Err(Fault::Throttled(text));
+        };
+        Ok(Call { time: self.call, place, until, twice, failed: 0, alike: 0, last: None })
     }
 }
 
 /// One call of a port.
 pub(crate) struct Call {
-    timing: Timing,
+    time: Duration,
+    place: Place,
     until: Instant,
     twice: Twice,
     failed: u32,
@@ -58,13 +69,16 @@ impl Call {
         &self,
         attempt: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
-        let ended = || Fault::Unknown(format!("no answer within {} ms", self.timing.call.as_millis()));
+        let ended = || Fault::Unknown(format!("no answer within {} ms", self.time.as_millis()));
         timeout_at(self.until, attempt).await.unwrap_or_else(|_| Err(ended()))
     }
 
     /// Waits for the next attempt; the fault itself where there is none.
     pub(crate) async fn again(&mut self, fault: Fault) -> Result<(), Fault> {
         self.failed += 1;
+        if matches!(fault, Fault::Throttled(_) | Fault::Unknown(_)) {
+            self.place.trouble();
+        }
         let last = self.last.replace(std::mem::discriminant(&fault));
         self.alike = if last == self.last { self.alike + 1 } else { 1 };
         if !tried_again(&fault, self.twice, self.alike) {
@@ -138,14 +152,40 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_ends_in_time() {
-        let timing = Timing { call: Duration::from_secs(1) };
+        let options = Options { call_timeout: Duration::from_secs(1), ..Options::default() };
+        let timing = Timing::of("test", &options);
         let began = Instant::now();
-        let mut call = timing.begin(Twice::Counts);
+        let mut call = timing.begin(Twice::Counts).await.expect("there is room");
         let slow_down = || Fault::Throttled("slow down".to_owned());
         while call.again(slow_down()).await.is_ok() {}
         assert!(call.failed > 3 && began.elapsed() < timing.call);
         let unanswered = call.attempt(std::future::pending::<Result<(), Fault>>()).await;
         assert_eq!(unanswered, Err(Fault::Unknown("no answer within 1000 ms".to_owned())));
         assert_eq!(began.elapsed().as_millis(), timing.call.as_millis());
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_finds_no_room_says_so_in_time_and_trouble_leaves_less_room() {
+        let timing = Timing::of("test", &Options::default());
+        let (began, room) = (Instant::now(), timing.limit.now());
+        let mut calls = Vec::new();
+        for _ in 0..room {
+            calls.push(timing.begin(Twice::Harmless).await.expect("there is room"));
+        }
+        let Err(fault) = timing.begin(Twice::Harmless).await else { panic!("there is no room") };
+        let told = "not asked within 1500 ms: it is slow, and 32 calls are under way";
+        assert_eq!(fault, Fault::Throttled(told.to_owned()));
+        assert_eq!(began.elapsed(), timing.call);
+        for (fault, expected) in [
+            (Fault::Conflict(String::new()), room),
+            (Fault::Invalid(String::new()), room),
+            (Fault::Throttled(String::new()), room * 3 / 4),
+        ] {
+            let timing = Timing::of("test", &Options::default());
+            tokio::time::advance(Duration::from_millis(1)).await;
+            let mut call = timing.begin(Twice::Harmless).await.expect("there is room");
+            let _ended = call.again(fault.clone()).await;
+            drop(call);
+            assert_eq!(timing.limit.now(), expected, "{fault:?}");
+        }
     }
 }

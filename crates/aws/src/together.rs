@@ -184,6 +184,10 @@ impl Tables for Together {
         answer.unwrap_or_else(|_| Err(Error::Unavailable("the read was given up".to_owned())))
     }
 
+    async fn snapshot(&self, rows: &[(&'static Table, Key)]) -> Result<Vec<Option<Item>>, Error> {
+        self.inner.snapshot(rows).await
+    }
+
     async fn write(&self, write: Write) -> Result<(), Error> {
         self.inner.write(write).await
     }
@@ -233,6 +237,9 @@ mod tests {
             }
             let row = |key: &Key| Item::from([(table.name.to_owned(), Attr::S(key.pk.clone()))]);
             Ok(keys.iter().map(|key| (key.pk != "absent").then(|| row(key))).collect())
+        }
+        async fn snapshot(&self, _: &[(&'static Table, Key)]) -> Answer {
+            Err(Error::Full)
         }
         async fn write(&self, _: Write) -> Result<(), Error> {
             Err(Error::Full)

@@ -475,8 +475,10 @@ pub enum Offsets {
 pub enum Bench {
     /// The whole pipeline, from HTTP to the public topics.
     Pipeline(BenchPipeline),
-    /// Normalize on Kafka, against Kafka's client alone on the same records.
+    /// Normalize on Kafka, against Kafka's clients alone on the same records.
     Hop(BenchHop),
+    /// Normalize without Kafka and without stores, step by step.
+    Steps,
     /// The vendors' door over stores that keep nothing; `pipeline` runs it beside itself.
     #[command(hide = true)]
     Nowhere,

@@ -26,9 +26,11 @@ mod lagging;
 mod read;
 mod rows;
 mod tokens;
+mod torn;
 mod trees;
 
 pub use lagging::LaggingIndexes;
+pub use torn::{Late, TornReads};
 
 /// The tables of one store.
 pub struct EmbeddedTables {
@@ -87,6 +89,23 @@ impl Tables for EmbeddedTables {
         let tree = &self.trees[self.tree(table)?];
         keys.iter().try_for_each(|key| check::key(tree.table, key))?;
         self.engine.read(|transaction| read::get(transaction, tree, keys)).map_err(of_store)?
+    }
+
+    async fn snapshot(&self, rows: &[(&'static Table, Key)]) -> Result<Vec<Option<Item>>, Error> {
+        consume_budget().await;
+        check::snapshot(rows)?;
+        let trees = rows.iter().map(|(table, _)| self.tree(table)).collect::<Result<Vec<_>, _>>()?;
+        let read = |transaction: &_| {
+            let mut items = Vec::with_capacity(rows.len());
+            for (tree, (_, key)) in trees.iter().zip(rows) {
+                match read::get(transaction, &self.trees[*tree], std::slice::from_ref(key))? {
+                    Ok(found) => items.extend(found),
+                    Err(damaged) => return Ok(Err(damaged)),
+                }
+            }
+            Ok(Ok(items))
+        };
+        self.engine.read(read).map_err(of_store)?
     }
 
     async fn write(&self, write: Write) -> Result<(), Error> {

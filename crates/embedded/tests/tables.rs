@@ -1,11 +1,11 @@
-//! The contract of tables, on disk, in memory and with lagging indexes.
+//! The contract of tables: on disk, in memory, with lagging indexes and transactions that are seen row by row.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use contract::Timestamp;
 use embedded::clock::TokioClock;
-use embedded::tables::{EmbeddedTables, LaggingIndexes};
+use embedded::tables::{EmbeddedTables, LaggingIndexes, TornReads};
 use embedded::{Engine, Options};
 use ports::suite::tables::{ALL, PLAIN, SORTED};
 use ports::tables::{Attr, Condition, Edit, Error, Item, Key, Query, Table, Write, get_one};
@@ -32,8 +32,22 @@ async fn unsteady() -> (Arc<dyn Tables>, ()) {
     (Arc::new(LaggingIndexes::new(Arc::new(tables), 3)), ())
 }
 
+/// Of each transaction, every second row is seen late.
+fn tearing(lasting: Duration) -> Arc<dyn Tables> {
+    let tables = EmbeddedTables::new(Engine::in_memory(), &ALL).expect("tables");
+    Arc::new(TornReads::new(Arc::new(tables), lasting, Box::new(|writes| (0..writes).step_by(2).collect())))
+}
+
+async fn torn() -> (Arc<dyn Tables>, ()) {
+    (tearing(Duration::from_millis(2)), ())
+}
+
 mod disk {
     ports::tables_suite!(super::on_disk);
+}
+
+mod rows_seen_late {
+    ports::tables_suite!(super::torn);
 }
 
 mod memory {
@@ -167,4 +181,34 @@ async fn a_conflict_writes_nothing_and_passes() {
         assert!(expected.is_ok() || before == after);
     }
     assert_eq!(get_one(&tables, &SORTED, put(1).key).await, Ok(Some(pending(1))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_is_seen_row_by_row_until_it_returns_and_whole_by_a_snapshot() {
+    let tables = tearing(Duration::from_millis(20));
+    let numbered = |key: &str, number| {
+        let item = Item::from([("n".to_owned(), Attr::N(number))]);
+        Write::put(&PLAIN, Key::of(key), item, Condition::Always)
+    };
+    let number = |row: &Option<Item>| row.as_ref().and_then(|item| item["n"].as_i64());
+    let keys = ["first", "second"].map(Key::of);
+    let read = async || {
+        let rows = tables.get(&PLAIN, &keys).await.expect("a read");
+        let scanned = tables.scan(&PLAIN, None, 9).await.expect("a page").rows;
+        assert_eq!(rows.iter().flatten().count(), scanned.len());
+        rows.iter().map(number).collect::<Vec<_>>()
+    };
+    let both = |value| keys.each_ref().map(|key| numbered(&key.pk, value)).to_vec();
+    for (token, before, after) in [("one", None, Some(1)), ("two", Some(1), Some(2))] {
+        let writer = Arc::clone(&tables);
+        let writes = both(after.unwrap_or_default());
+        let writing = tokio::spawn(async move { writer.transact(token, writes).await });
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert_eq!(read().await, [before, after], "in part");
+        let asked = keys.each_ref().map(|key| (&PLAIN, key.clone()));
+        let whole = tables.snapshot(&asked).await.expect("a snapshot");
+        assert_eq!(whole.iter().map(number).collect::<Vec<_>>(), [after; 2], "all of it");
+        assert!(writing.is_finished(), "the snapshot waited");
+        assert_eq!(read().await, [after; 2]);
+    }
 }

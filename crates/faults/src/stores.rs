@@ -57,6 +57,10 @@ impl Tables for FaultyTables {
         self.gate.call("get", tables::Error::Unavailable, self.inner.get(table, keys)).await
     }
 
+    async fn snapshot(&self, rows: &[(&'static Table, Key)]) -> Result<Vec<Option<Item>>, tables::Error> {
+        self.gate.call("snapshot", tables::Error::Unavailable, self.inner.snapshot(rows)).await
+    }
+
     async fn write(&self, write: Write) -> Result<(), tables::Error> {
         self.gate.call("write", tables::Error::Unavailable, self.inner.write(write)).await
     }

@@ -28,6 +28,9 @@ impl Tables for NoScan {
     async fn get(&self, table: &'static Table, keys: &[Key]) -> Result<Vec<Option<Item>>, Error> {
         self.0.get(table, keys).await
     }
+    async fn snapshot(&self, rows: &[(&'static Table, Key)]) -> Result<Vec<Option<Item>>, Error> {
+        self.0.snapshot(rows).await
+    }
     async fn write(&self, write: Write) -> Result<(), Error> {
         self.0.write(write).await
     }

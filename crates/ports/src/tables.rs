@@ -261,8 +261,14 @@ pub enum Error {
 /// Tables.
 #[async_trait]
 pub trait Tables: Send + Sync {
-    /// Reads rows by key, strongly consistent, in the order asked; `None` where there is none.
+    /// Reads rows by key, strongly consistent, in the order asked; `None` where there is none. Each row is as it
+    /// was at some moment of the call, not all at the same one: beside a transaction, some may be as before it and
+    /// others as after it. The same holds of calls one after the other while the transaction is under way.
     async fn get(&self, table: &'static Table, keys: &[Key]) -> Result<Vec<Option<Item>>, Error>;
+
+    /// Reads up to 100 different rows, of any tables, as they were at one moment: all of a transaction or nothing
+    /// of it. In the order asked; `None` where there is none. Costs twice what [`Tables::get`] does.
+    async fn snapshot(&self, rows: &[(&'static Table, Key)]) -> Result<Vec<Option<Item>>, Error>;
 
     /// One write. Durable when it returns Ok. After [`Error::Unavailable`] the caller asks again and
     /// recognises its own row in [`Error::Condition`].

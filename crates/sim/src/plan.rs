@@ -203,7 +203,7 @@ pub const CALLS: &[(&str, &str, &str, Frequency)] = &[
     ("normalize", "log", "ends", Once),
     ("normalize", "log", "read", Perhaps),
     ("normalize", "tables", "get", Often),
-    ("normalize", "tables", "query", Once),
+    ("normalize", "tables", "snapshot", Once),
     ("normalize", "tables", "write", Often),
     ("normalize", "schemas", "id", Perhaps),
     ("normalize", "normalized", "put", Often),

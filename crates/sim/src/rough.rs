@@ -1,17 +1,23 @@
-//! What only servers do, beneath everything else: a transaction that meets another one, a put that meets
-//! another one.
+//! What only servers do, beneath everything else: a transaction that meets another one or is seen row by row, a put
+//! that meets another one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use embedded::tables::{Late, TornReads};
 use ports::blobs::{self, Blobs, Condition, Metadata, Object};
 use ports::tables::{self, Cursor, Item, Key, Query, Table, Tables, Write};
 
+use crate::draw;
 use crate::weather::Weather;
 
-/// Tables whose transactions now and then meet another one.
+/// How long a transaction may be seen in part.
+const TORN: Duration = Duration::from_millis(20);
+
+/// Tables whose transactions now and then meet another one, or are seen row by row.
 pub struct RoughTables {
     inner: Arc<dyn Tables>,
     weather: Arc<Weather>,
@@ -21,14 +27,32 @@ pub struct RoughTables {
 impl RoughTables {
     /// Around `inner`.
     pub fn new(inner: Arc<dyn Tables>, weather: &Arc<Weather>) -> Self {
+        let inner = Arc::new(TornReads::new(inner, TORN, late(weather)));
         Self { inner, weather: Arc::clone(weather), count: AtomicU64::new(0) }
     }
+}
+
+/// Every set of a transaction's rows may be the one that is seen late.
+fn late(weather: &Arc<Weather>) -> Box<Late> {
+    let (weather, count) = (Arc::clone(weather), AtomicU64::new(0));
+    Box::new(move |writes| {
+        let count = count.fetch_add(1, Ordering::Relaxed);
+        if !weather.rough("a transaction is seen row by row", count) {
+            return Vec::new();
+        }
+        let late = |place: &usize| draw::chance(weather.number(("late", count, *place)), 500_000);
+        (0..writes).filter(late).collect()
+    })
 }
 
 #[async_trait]
 impl Tables for RoughTables {
     async fn get(&self, table: &'static Table, keys: &[Key]) -> Result<Vec<Option<Item>>, tables::Error> {
         self.inner.get(table, keys).await
+    }
+
+    async fn snapshot(&self, rows: &[(&'static Table, Key)]) -> Result<Vec<Option<Item>>, tables::Error> {
+        self.inner.snapshot(rows).await
     }
 
     async fn write(&self, write: Write) -> Result<(), tables::Error> {

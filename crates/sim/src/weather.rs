@@ -170,6 +170,11 @@ impl Weather {
         hit
     }
 
+    /// A number that the seed draws for `what`.
+    pub fn number(&self, what: impl Hash) -> u64 {
+        draw::number(self.seed, what)
+    }
+
     fn fate(&self, who: &str, call: Call, moment: Moment, count: u64) -> Fate {
         let number = draw::number(self.seed, (who, call, moment, count));
         let latency = if number >> 35 & 3 == 0 { 1 + (number >> 32 & 7) } else { 0 };

@@ -3,25 +3,30 @@
 //! | row | pk | sk |
 //! |---|---|---|
 //! | a document | `vendorId` or `platform:NAME` | `eventType#version`, ten digits |
+//! | what became of an owner's versions for an event type | `state:` and the owner | `eventType` |
 //! | the counter | `activation` | `counter` |
 //!
-//! A document is a draft, active or retired; of one owner and event type at most one is active. Its
-//! text never changes once it was active. One text may map several event types: it has a row for each, and
-//! they are put, activated and retired in one transaction. Effective for (vendor, event type) is the vendor's own
-//! active document, else that of the vendor's platform, else that of the platform `dvss` (dvss's own
+//! A document is a draft, active or retired; of one owner and event type at most one is active. Which one
+//! that is, and which ones were, stands in one small row ([`State`]): whoever activates or retires writes that and no
+//! document. A document's text never changes once it was active. One text may map several event types: it has a row
+//! for each, and they are put, activated and retired in one transaction. Effective for (vendor, event type) is the
+//! vendor's own active document, else that of the vendor's platform, else that of the platform `dvss` (dvss's own
 //! canonical shapes).
 //!
 //! **The counter** numbers everything that changes which document is effective: activating, retiring,
 //! and giving a vendor another platform. Each such change is one transaction with the counter
-//! ([`step`]) and its audit row, so that an unchanged counter proves that nothing changed, and the
-//! greater of two activations is the newer one.
+//! ([`step`]) and its audit row. What is effective is read with the counter in one snapshot, which sees such a
+//! transaction whole or not at all: so an unchanged counter proves that nothing changed, and the greater of two
+//! activations is the newer one.
 //!
 //! What a document's text means is not known here.
 
 mod row;
+mod state;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use contract::{Code, EventType, Timestamp, VendorId};
@@ -30,14 +35,16 @@ use ports::tables::{self, Attr, Condition, Edit, Item, Key, Query, Row as TableR
 use serde_json::Value;
 
 use crate::audit::{self, Deed};
-use crate::tables::VENDOR_MAPPINGS;
+use crate::tables::{VENDOR_MAPPINGS, VENDORS};
 use crate::vendors;
+use row::Text;
+use state::State;
 
 pub use row::{Document, Id, Owner, Row, Status};
 
 /// Most bytes of a document (a row holds 400 KB).
 pub const MAX_TEXT: usize = 256 * 1_024;
-/// Most bytes of the texts that change at once; what else a transaction holds has the rest of its bytes.
+/// Most bytes of the texts that a transaction writes or looks at; what else it holds has the rest of its bytes.
 const MAX_TEXTS: usize = tables::MAX_TRANSACTION - 512 * 1_024;
 /// The platform that every vendor falls back to: dvss's own canonical shapes.
 pub const CANONICAL_PLATFORM: &str = "dvss";
@@ -45,6 +52,8 @@ pub const CANONICAL_PLATFORM: &str = "dvss";
 const SEEDER: &str = "dvss";
 /// How often a change starts again because somebody else changed something first.
 const ATTEMPTS: usize = 16;
+/// How long it waits then: as long as a transaction may take until all of it is seen.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The document that maps a vendor's event type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,29 +117,33 @@ pub async fn put_all(
     documents: &[Document],
 ) -> Result<Vec<Row>, Error> {
     documents.iter().try_for_each(check)?;
-    // So that it can be activated: with the counter, and rows as large that are retired. Whether those that it
-    // will take the place of are larger is not known yet.
     let bytes: usize = documents.iter().map(|document| document.text.len()).sum();
-    fits(1 + 2 * documents.len(), 2 * bytes).map_err(|much| {
+    // Each with the state that it has, or in which it is activated.
+    fits(1 + 2 * documents.len(), bytes).map_err(|much| {
         Error::Invalid(format!("too many event types for one document: {much}; write several documents"))
     })?;
-    for _ in 0..ATTEMPTS {
+    for attempt in 0..ATTEMPTS {
+        pause(attempt).await;
         let (mut rows, mut changes, mut writes) = (Vec::new(), Vec::new(), Vec::new());
         for document in documents {
-            let before = show(tables, &document.id).await?;
-            let condition = match &before {
+            let (text, state) = read_one(tables, &document.id).await?;
+            let before = text.as_ref().map(|text| text.row(&state));
+            match &before {
                 Some(row) if row.text == document.text => {
                     rows.push(row.clone());
                     continue;
                 }
                 Some(row) if row.status != Status::Draft => return Err(Error::Taken(row.id.clone())),
-                Some(row) => unchanged(row),
-                None => Condition::Absent,
-            };
-            let draft = draft(document, false, now);
-            writes.push(write(&draft, condition));
-            rows.push(draft.clone());
-            changes.push((before, draft));
+                Some(_) | None => {}
+            }
+            let draft = Text::of(document, false, now);
+            writes.push(draft.write(text.as_ref()));
+            let still = state.unchanged(&document.id);
+            if !writes.contains(&still) {
+                writes.push(still);
+            }
+            rows.push(draft.row(&state));
+            changes.push((before, draft.row(&state)));
         }
         if writes.is_empty() || commit(tables, now, &deed(actor, "mapping.put", &changes), writes).await? {
             return Ok(rows);
@@ -164,29 +177,28 @@ async fn activate_now(
     actor: &str,
     ids: &[Id],
 ) -> Result<Vec<Row>, Error> {
-    for _ in 0..ATTEMPTS {
-        let number = counter(tables).await? + 1;
-        let (mut rows, mut changes, mut written) = (Vec::new(), Vec::new(), Vec::new());
-        for id in ids {
-            let versions = versions(tables, &id.owner, &id.event_type).await?;
-            let found = versions.iter().find(|row| row.id == *id);
-            let before = found.ok_or_else(|| Error::NotFound(id.clone()))?;
+    for attempt in 0..ATTEMPTS {
+        pause(attempt).await;
+        let (number, states) = next(tables, ids).await?;
+        let (mut rows, mut changes, mut writes, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        for (id, state) in ids.iter().zip(states) {
+            let text = text(tables, id).await?.ok_or_else(|| Error::NotFound(id.clone()))?;
+            let before = text.row(&state);
             if before.status == Status::Active {
-                rows.push(before.clone());
+                rows.push(before);
                 continue;
             }
-            let active =
-                Row { status: Status::Active, activation: number, changed_at: now, ..before.clone() };
-            written.push((active.clone(), unchanged(before)));
-            written.extend(active_of(&versions).map(|row| (retired(row, number, now), unchanged(row))));
-            rows.push(active.clone());
-            changes.push((Some(before.clone()), active));
+            let after = state.activate(id.version, number, now);
+            writes.extend([after.write(id, &state), text.unchanged()]);
+            bytes += text.text.len();
+            rows.push(text.row(&after));
+            changes.push((Some(before), text.row(&after)));
         }
-        if written.is_empty() {
+        if writes.is_empty() {
             return Ok(rows);
         }
-        changeable(&written)?;
-        let writes = written.into_iter().map(|(row, condition)| write(&row, condition));
+        fits(1 + writes.len(), bytes)
+            .map_err(|much| Error::Invalid(format!("too many documents at once: {much}; activate fewer")))?;
         let writes = std::iter::once(step(number)).chain(writes).collect();
         if commit(tables, now, &deed(actor, "mapping.activate", &changes), writes).await? {
             return Ok(rows);
@@ -203,19 +215,21 @@ pub async fn retire_all(
     actor: &str,
     ids: &[Id],
 ) -> Result<Vec<Row>, Error> {
-    for _ in 0..ATTEMPTS {
-        let number = counter(tables).await? + 1;
+    for attempt in 0..ATTEMPTS {
+        pause(attempt).await;
+        let (number, states) = next(tables, ids).await?;
         let (mut rows, mut changes, mut writes) = (Vec::new(), Vec::new(), vec![step(number)]);
-        for id in ids {
-            let before = show(tables, id).await?.ok_or_else(|| Error::NotFound(id.clone()))?;
+        for (id, state) in ids.iter().zip(states) {
+            let text = text(tables, id).await?.ok_or_else(|| Error::NotFound(id.clone()))?;
+            let before = text.row(&state);
             if before.status != Status::Active {
                 rows.push(before);
                 continue;
             }
-            let after = retired(&before, number, now);
-            writes.push(write(&after, unchanged(&before)));
-            rows.push(after.clone());
-            changes.push((Some(before), after));
+            let after = state.retire(number, now);
+            writes.push(after.write(id, &state));
+            rows.push(text.row(&after));
+            changes.push((Some(before), text.row(&after)));
         }
         if changes.is_empty() || commit(tables, now, &deed(actor, "mapping.retire", &changes), writes).await?
         {
@@ -228,29 +242,45 @@ pub async fn retire_all(
 
 /// One document.
 pub async fn show(tables: &dyn Tables, id: &Id) -> Result<Option<Row>, Error> {
-    let key = id.key();
-    let item = tables::get_one(tables, &VENDOR_MAPPINGS, key.clone()).await?;
-    Ok(item.map(|item| read(&TableRow { key, item })).transpose()?)
+    let (text, state) = read_one(tables, id).await?;
+    Ok(text.map(|text| text.row(&state)))
 }
 
 /// All documents, or those of one owner, by owner, event type and version.
 pub async fn list(tables: &dyn Tables, owner: Option<&Owner>) -> Result<Vec<Row>, Error> {
-    let (mut found, mut after) = (Vec::new(), None);
-    loop {
-        let page = match owner {
-            Some(owner) => {
-                tables.query(Query { after, ..Query::of(&VENDOR_MAPPINGS, owner.to_string()) }).await?
-            }
-            None => tables.scan(&VENDOR_MAPPINGS, after, 1_000).await?,
-        };
-        for row in page.rows.iter().filter(|row| row.key != counter_key()) {
-            found.push(read(row)?);
+    let rows = match owner {
+        Some(owner) => {
+            let texts = all_of(tables, Query::of(&VENDOR_MAPPINGS, owner.to_string())).await?;
+            let states = all_of(tables, Query::of(&VENDOR_MAPPINGS, state::pk(owner))).await?;
+            [texts, states].concat()
         }
-        after = page.next;
-        if after.is_none() {
-            break;
+        None => {
+            let (mut rows, mut after) = (Vec::new(), None);
+            loop {
+                let page = tables.scan(&VENDOR_MAPPINGS, after, 1_000).await?;
+                rows.extend(page.rows);
+                after = page.next;
+                if after.is_none() {
+                    break rows;
+                }
+            }
+        }
+    };
+    let (mut texts, mut states) = (Vec::new(), HashMap::new());
+    for row in rows.iter().filter(|row| row.key != counter_key()) {
+        match state::is_key(&row.key) {
+            true => {
+                drop(states.insert(
+                    row.key.clone(),
+                    State::read(Some(&row.item)).ok_or_else(|| unreadable(&row.key))?,
+                ))
+            }
+            false => texts.push(read(row)?),
         }
     }
+    let none = State::default();
+    let state = |id: &Id| states.get(&state::key(id)).unwrap_or(&none);
+    let mut found: Vec<Row> = texts.iter().map(|text| text.row(state(&text.id))).collect();
     found.sort_by(|left, right| left.id.cmp(&right.id));
     Ok(found)
 }
@@ -271,30 +301,33 @@ pub async fn seed(tables: &dyn Tables, now: Timestamp, shipped: &[Document]) -> 
     Ok(activated)
 }
 
-async fn seed_text(tables: &dyn Tables, now: Timestamp, texts: &[Document]) -> Result<Vec<Id>, Error> {
-    for _ in 0..ATTEMPTS {
-        let number = counter(tables).await? + 1;
-        let (mut activated, mut changes, mut written) = (Vec::new(), Vec::new(), Vec::new());
-        for document in texts {
-            let versions = versions(tables, &document.id.owner, &document.id.event_type).await?;
+async fn seed_text(tables: &dyn Tables, now: Timestamp, shipped: &[Document]) -> Result<Vec<Id>, Error> {
+    let ids: Vec<Id> = shipped.iter().map(|document| document.id.clone()).collect();
+    for attempt in 0..ATTEMPTS {
+        pause(attempt).await;
+        let (number, states) = next(tables, &ids).await?;
+        let (mut activated, mut changes, mut writes, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        for (document, state) in shipped.iter().zip(states) {
+            let versions = versions(tables, &document.id, &state).await?;
             let Some(seeding) = seeding(&versions, document) else { continue };
             let id = Id { version: seeding.version, ..document.id.clone() };
-            let mut row = draft(&Document { id: id.clone(), text: document.text.clone() }, true, now);
+            let text = Text::of(&Document { id: id.clone(), text: document.text.clone() }, true, now);
+            writes.push(text.write(None));
+            bytes += text.text.len();
             if seeding.takes_over {
-                row = Row { status: Status::Active, activation: number, ..row };
-                written.extend(active_of(&versions).map(|row| (retired(row, number, now), unchanged(row))));
+                let after = state.activate(id.version, number, now);
+                writes.push(after.write(&id, &state));
+                changes.push((None, text.row(&after)));
                 activated.push(id);
+            } else {
+                changes.push((None, text.row(&state)));
             }
-            changes.push((None, row.clone()));
-            written.push((row, Condition::Absent));
         }
-        if written.is_empty() {
+        if writes.is_empty() {
             return Ok(activated);
         }
-        changeable(&written)?;
-        let stepped = (!activated.is_empty()).then(|| step(number));
-        let writes = written.into_iter().map(|(row, condition)| write(&row, condition));
-        let writes = stepped.into_iter().chain(writes).collect();
+        writes.extend((!activated.is_empty()).then(|| step(number)));
+        fits(writes.len(), bytes).map_err(|much| Error::Invalid(format!("what comes with dvss: {much}")))?;
         if commit(tables, now, &deed(SEEDER, "mapping.seed", &changes), writes).await? {
             return Ok(activated);
         }
@@ -313,7 +346,7 @@ fn seeding(versions: &[Row], document: &Document) -> Option<Seeding> {
     if versions.iter().any(|row| row.shipped && row.text == document.text) {
         return None;
     }
-    let active = active_of(versions);
+    let active = versions.iter().find(|row| row.status == Status::Active);
     let wanted = document.id.version;
     if active.is_some_and(|row| row.shipped && row.id.version > wanted) {
         return None; // an older dvss beside a newer one
@@ -359,66 +392,116 @@ pub(crate) fn step(number: u64) -> Write {
 }
 
 /// The document that is effective for a vendor's event type, and the counter at which that is so.
-/// Strongly consistent.
+/// Strongly consistent, and of one moment.
 pub async fn effective(
     tables: &dyn Tables,
     vendor: &VendorId,
     event_type: &EventType,
 ) -> Result<(u64, Option<Effective>), Error> {
-    for _ in 0..ATTEMPTS {
-        let before = counter(tables).await?;
-        let found = effective_now(tables, vendor, event_type).await?;
-        if counter(tables).await? == before {
-            return Ok((before, found));
+    // Its platform says which rows there are to read; whether it is still that one, they say themselves.
+    let mut platform = platform(vendors::get(tables, vendor).await?.as_ref());
+    for attempt in 0..ATTEMPTS {
+        pause(attempt).await;
+        let mut owners = vec![Owner::Vendor(vendor.clone())];
+        owners.extend(platform.clone().map(Owner::Platform));
+        owners.push(Owner::Platform(CANONICAL_PLATFORM.to_owned()));
+        owners.dedup();
+        let ids: Vec<Id> = owners
+            .into_iter()
+            .map(|owner| Id { owner, event_type: event_type.clone(), version: 0 })
+            .collect();
+        let mut keys = vec![(&VENDOR_MAPPINGS, counter_key()), (&VENDORS, vendors::row_key(vendor))];
+        keys.extend(ids.iter().map(|id| (&VENDOR_MAPPINGS, state::key(id))));
+        let rows = tables.snapshot(&keys).await?;
+        let [counter, known, states @ ..] = &*rows else { return Err(Error::Busy) };
+        let known = known.as_ref().map(|item| vendors::read(vendor.as_str(), item)).transpose()?;
+        let now = self::platform(known.as_ref());
+        if now != platform {
+            platform = now;
+            continue;
+        }
+        let number = counter.as_ref().map_or(0, |item| unsigned(item, "n"));
+        // Falling back from a document is a newer state than its use was: retired ones count.
+        let mut activation = known.map_or(0, |vendor| vendor.platform_activation);
+        let mut active = None;
+        for (id, item) in ids.into_iter().zip(states) {
+            let state = State::read(item.as_ref()).ok_or_else(|| unreadable(&state::key(&id)))?;
+            activation = activation.max(state.activation());
+            if let (None, Some(version)) = (&active, state.active()) {
+                active = Some((Id { version, ..id }, state));
+            }
+        }
+        let Some((id, state)) = active else { return Ok((number, None)) };
+        // Its text has not changed since. One that was written together with its state may be seen a little later.
+        if let Some(text) = text(tables, &id).await? {
+            return Ok((number, Some(Effective { row: text.row(&state), activation })));
         }
     }
     Err(Error::Busy)
 }
 
-async fn effective_now(
-    tables: &dyn Tables,
-    vendor: &VendorId,
-    event_type: &EventType,
-) -> Result<Option<Effective>, Error> {
-    let mut owners = vec![Owner::Vendor(vendor.clone())];
-    let (mut activation, mut found) = (0, None);
-    if let Some(vendor) = vendors::get(tables, vendor).await? {
-        owners.extend(vendor.settings.platform.map(Owner::Platform));
-        activation = vendor.platform_activation;
-    }
-    owners.push(Owner::Platform(CANONICAL_PLATFORM.to_owned()));
-    owners.dedup();
-    for owner in owners {
-        for row in versions(tables, &owner, event_type).await? {
-            // Retired ones count: falling back from one is a newer state than its use was.
-            activation = activation.max(row.activation);
-            if row.status == Status::Active && found.is_none() {
-                found = Some(row);
-            }
-        }
-    }
-    Ok(found.map(|row| Effective { row, activation }))
+fn platform(vendor: Option<&vendors::Vendor>) -> Option<String> {
+    vendor.and_then(|vendor| vendor.settings.platform.clone())
 }
 
-/// Every version of an owner's documents for an event type.
-async fn versions(
-    tables: &dyn Tables,
-    owner: &Owner,
-    event_type: &EventType,
-) -> Result<Vec<Row>, tables::Error> {
-    let all = Query::of(&VENDOR_MAPPINGS, owner.to_string()).prefix(&format!("{event_type}#"));
-    let (mut found, mut after) = (Vec::new(), None);
+/// The number of the next activation, and the states that documents have before it, at one moment.
+async fn next(tables: &dyn Tables, ids: &[Id]) -> Result<(u64, Vec<State>), Error> {
+    fits(1 + ids.len(), 0).map_err(|much| Error::Invalid(format!("too many documents at once: {much}")))?;
+    let mut keys: Vec<Key> = std::iter::once(counter_key()).chain(ids.iter().map(state::key)).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let asked: Vec<_> = keys.iter().map(|key| (&VENDOR_MAPPINGS, key.clone())).collect();
+    let rows: HashMap<Key, Option<Item>> = keys.into_iter().zip(tables.snapshot(&asked).await?).collect();
+    let row = |key: &Key| rows.get(key).and_then(Option::as_ref);
+    let state = |id: &Id| {
+        let key = state::key(id);
+        State::read(row(&key)).ok_or_else(|| unreadable(&key))
+    };
+    let states = ids.iter().map(state).collect::<Result<_, _>>()?;
+    Ok((row(&counter_key()).map_or(0, |item| unsigned(item, "n")) + 1, states))
+}
+
+/// A document's text.
+async fn text(tables: &dyn Tables, id: &Id) -> Result<Option<Text>, tables::Error> {
+    let key = id.key();
+    let item = tables::get_one(tables, &VENDOR_MAPPINGS, key.clone()).await?;
+    item.map(|item| read(&TableRow { key, item })).transpose()
+}
+
+/// A document's text, and the state of its owner's versions.
+async fn read_one(tables: &dyn Tables, id: &Id) -> Result<(Option<Text>, State), tables::Error> {
+    let (key, state) = (id.key(), state::key(id));
+    let mut found = tables.get(&VENDOR_MAPPINGS, &[key.clone(), state.clone()]).await?;
+    let read_state = State::read(found.pop().flatten().as_ref()).ok_or_else(|| unreadable(&state))?;
+    let text = found.pop().flatten().map(|item| read(&TableRow { key, item })).transpose()?;
+    Ok((text, read_state))
+}
+
+/// Every version of a document.
+async fn versions(tables: &dyn Tables, id: &Id, state: &State) -> Result<Vec<Row>, tables::Error> {
+    let all = Query::of(&VENDOR_MAPPINGS, id.owner.to_string()).prefix(&format!("{}#", id.event_type));
+    let texts = all_of(tables, all).await?.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    // An event type may hold `#` itself, so the range holds those of longer names too.
+    let own = texts.iter().filter(|text| text.id.event_type == id.event_type);
+    Ok(own.map(|text| text.row(state)).collect())
+}
+
+async fn all_of(tables: &dyn Tables, query: Query) -> Result<Vec<TableRow>, tables::Error> {
+    let (mut rows, mut after) = (Vec::new(), None);
     loop {
-        let page = tables.query(Query { after, ..all.clone() }).await?;
-        for row in &page.rows {
-            found.push(read(row)?);
-        }
+        let page = tables.query(Query { after, ..query.clone() }).await?;
+        rows.extend(page.rows);
         after = page.next;
         if after.is_none() {
-            // An event type may hold `#` itself, so the range holds those of longer names too.
-            found.retain(|row| row.id.event_type == *event_type);
-            return Ok(found);
+            return Ok(rows);
         }
+    }
+}
+
+/// Before another attempt.
+async fn pause(attempt: usize) {
+    if attempt > 0 {
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -454,39 +537,13 @@ fn deed(actor: &str, action: &str, changes: &[(Option<Row>, Row)]) -> Deed {
     }
 }
 
-fn read(row: &TableRow) -> Result<Row, tables::Error> {
-    let unreadable = || {
-        let name = row.key.sk.as_deref().unwrap_or_default();
-        tables::Error::Invalid(format!(
-            "the row {} {name} of dvss_vendor_mappings is not readable",
-            row.key.pk
-        ))
-    };
-    Row::read(row).ok_or_else(unreadable)
+fn read(row: &TableRow) -> Result<Text, tables::Error> {
+    Text::read(row).ok_or_else(|| unreadable(&row.key))
 }
 
-fn write(row: &Row, condition: Condition) -> Write {
-    Write::put(&VENDOR_MAPPINGS, row.id.key(), row.item(), condition)
-}
-
-/// Neither text nor status changed since the row was read.
-fn unchanged(row: &Row) -> Condition {
-    let text = Condition::Equals("text", Attr::S(row.text.clone()));
-    let status = Condition::Equals("status", Attr::S(row.status.as_str().to_owned()));
-    Condition::All(vec![text, status])
-}
-
-fn active_of(versions: &[Row]) -> Option<&Row> {
-    versions.iter().find(|row| row.status == Status::Active)
-}
-
-fn retired(row: &Row, number: u64, now: Timestamp) -> Row {
-    Row { status: Status::Retired, activation: number, changed_at: now, ..row.clone() }
-}
-
-fn draft(document: &Document, shipped: bool, now: Timestamp) -> Row {
-    let Document { id, text } = document.clone();
-    Row { id, text, status: Status::Draft, activation: 0, shipped, changed_at: now }
+fn unreadable(key: &Key) -> tables::Error {
+    let name = key.sk.as_deref().unwrap_or_default();
+    tables::Error::Invalid(format!("the row {} {name} of dvss_vendor_mappings is not readable", key.pk))
 }
 
 fn check(document: &Document) -> Result<(), Error> {
@@ -500,24 +557,14 @@ fn check(document: &Document) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether so many rows, with so many bytes of text, can change in one transaction; else how many can.
+/// Whether so many rows, with so many bytes of text, can stand in one transaction; else how many can. A row counts
+/// whole, also where it is only looked at.
 fn fits(rows: usize, bytes: usize) -> Result<(), String> {
     if rows <= audit::MAX_WRITES && bytes <= MAX_TEXTS {
         return Ok(());
     }
     let most = audit::MAX_WRITES;
-    Err(format!("{rows} rows with {bytes} bytes would change at once, at most {most} with {MAX_TEXTS} can"))
-}
-
-/// Whether these rows can change with the counter. Each of a document's event types may take the place of
-/// another large document, and a row counts whole however little of it changes.
-fn changeable(written: &[(Row, Condition)]) -> Result<(), Error> {
-    let bytes = written.iter().map(|(row, _)| row.text.len()).sum();
-    fits(1 + written.len(), bytes).map_err(|much| {
-        Error::Invalid(format!(
-            "what it takes the place of is too large: {much}; retire that first (`dvss mappings retire OWNER TYPE`)"
-        ))
-    })
+    Err(format!("{rows} rows with {bytes} bytes, at most {most} with {MAX_TEXTS} change at once"))
 }
 
 fn counter_key() -> Key {

@@ -203,7 +203,7 @@ impl Error {
 
 /// Reads a vendor; strongly consistent.
 pub async fn get(tables: &dyn Tables, vendor: &VendorId) -> Result<Option<Vendor>, tables::Error> {
-    let item = tables::get_one(tables, &VENDORS, RowKey::of(vendor.as_str())).await?;
+    let item = tables::get_one(tables, &VENDORS, row_key(vendor)).await?;
     item.map(|item| read(vendor.as_str(), &item)).transpose()
 }
 
@@ -446,10 +446,16 @@ fn write(vendor: &Vendor, condition: Condition) -> Write {
         ("document".to_owned(), Attr::S(document)),
         ("version".to_owned(), Attr::N(vendor.version)),
     ]);
-    Write::put(&VENDORS, RowKey::of(vendor.vendor_id.as_str()), item, condition)
+    Write::put(&VENDORS, row_key(&vendor.vendor_id), item, condition)
 }
 
-fn read(pk: &str, item: &Item) -> Result<Vendor, tables::Error> {
+/// The key of a vendor's row.
+pub(crate) fn row_key(vendor: &VendorId) -> RowKey {
+    RowKey::of(vendor.as_str())
+}
+
+/// Reads a vendor's row.
+pub(crate) fn read(pk: &str, item: &Item) -> Result<Vendor, tables::Error> {
     let document = item.get("document").and_then(Attr::as_str).unwrap_or_default();
     serde_json::from_str(document).map_err(|error| {
         tables::Error::Invalid(format!("the row {pk} of dvss_vendors is not readable: {error}"))

@@ -3,10 +3,11 @@
 use rand::SeedableRng as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use contract::{Code, EventType, Timestamp, VendorId};
 use embedded::clock::TokioClock;
-use embedded::tables::EmbeddedTables;
+use embedded::tables::{EmbeddedTables, TornReads};
 use embedded::{Embedded, Engine, Parts};
 use faults::{Call, Moment, Policy, Verdict};
 use ports::{Ports, Tables};
@@ -272,13 +273,12 @@ async fn a_document_is_retired_as_a_whole() {
 }
 
 #[tokio::test]
-async fn what_takes_the_place_of_too_much_says_what_to_retire() {
+async fn a_small_document_may_take_the_place_of_many_large_ones() {
     let tables = tables();
     let tables = &*tables;
     let ids = |version: u32| (0..20).map(|at| id(&format!("acme/t{at}/{version}"))).collect::<Vec<_>>();
     let huge = "x".repeat(mappings::MAX_TEXT);
     for id in ids(1) {
-        // A document each.
         mappings::put(tables, now(), "op", &Document { id: id.clone(), text: huge.clone() })
             .await
             .expect("put");
@@ -286,13 +286,40 @@ async fn what_takes_the_place_of_too_much_says_what_to_retire() {
     }
     let one: Vec<_> = ids(2).into_iter().map(|id| Document { id, text: "small".to_owned() }).collect();
     mappings::put_all(tables, now(), "op", &one).await.expect("put");
-    let error = mappings::activate_all(tables, now(), "op", &ids(2)).await.expect_err("too much at once");
-    assert!(error.code() == Code::MappingInvalid && error.to_string().contains("mappings retire"), "{error}");
-    for id in ids(1) {
-        mappings::retire_all(tables, now(), "op", &[id]).await.expect("retired");
-    }
     let rows = mappings::activate_all(tables, now(), "op", &ids(2)).await.expect("activated");
     assert!(rows.iter().all(|row| row.status == Status::Active));
+    let all = mappings::list(tables, Some(&Owner::parse("acme").expect("owner"))).await.expect("read");
+    let stands = |status| all.iter().filter(|row| row.status == status).count();
+    assert_eq!((stands(Status::Active), stands(Status::Retired), all.len()), (20, 20, 40));
+    let error = mappings::activate_all(tables, now(), "op", &ids(1)).await.expect_err("too much at once");
+    assert!(error.code() == Code::MappingInvalid && error.to_string().contains("activate fewer"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_activation_that_is_seen_in_part_is_not_taken_for_another() {
+    // A transaction writes the state, looks at the document, takes the number and tells the audit.
+    for seen_late in 1_usize..32 {
+        let late = move |writes| (0..writes).filter(|place| seen_late >> place & 1 == 1).collect();
+        let tables = Arc::new(TornReads::new(tables(), Duration::from_millis(20), Box::new(late)));
+        for version in [1_u64, 2] {
+            let name = format!("acme/stock/{version}");
+            mappings::put(&*tables, now(), "op", &document(&name, &name)).await.expect("put");
+            let writer = Arc::clone(&tables);
+            let changed =
+                tokio::spawn(async move { mappings::activate(&*writer, now(), "op", &id(&name)).await });
+            let mut seen = Vec::new();
+            while !changed.is_finished() {
+                let (counter, found) =
+                    mappings::effective(&*tables, &acme(), &event_type("stock")).await.expect("read");
+                let found = found.map_or((0, 0), |found| (u64::from(found.row.id.version), found.activation));
+                assert_eq!(found, (counter, counter), "{seen_late:b}: every version has its own activation");
+                seen.push(counter);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            changed.await.expect("joined").expect("activated");
+            assert_eq!(seen.last(), Some(&version));
+        }
+    }
 }
 
 #[tokio::test]
@@ -325,13 +352,13 @@ async fn what_could_not_be_activated_at_once_is_not_put() {
         (0..count).map(|at| document(&format!("acme/t{at}/1"), text)).collect()
     };
     let huge = "x".repeat(mappings::MAX_TEXT);
-    for refused in [documents(49, "x"), documents(8, &huge)] {
+    for refused in [documents(49, "x"), documents(15, &huge)] {
         let error = mappings::put_all(tables, now(), "op", &refused).await.expect_err("too many");
         assert_eq!(error.code(), Code::MappingInvalid, "{error}");
     }
     assert_eq!(mappings::list(tables, None).await, Ok(vec![]));
-    // The second round of each retires as many rows as it activates.
-    for (version, count, text) in [(1, 48, "x"), (2, 48, "x"), (3, 6, &*huge), (4, 6, &*huge)] {
+    // The second round of each takes the first one's place.
+    for (version, count, text) in [(1, 48, "x"), (2, 48, "x"), (3, 14, &*huge), (4, 14, &*huge)] {
         let taken: Vec<Document> = documents(count, text)
             .into_iter()
             .map(|document| Document { id: Id { version, ..document.id }, ..document })

@@ -33,6 +33,9 @@ impl Tables for Mute {
     async fn get(&self, table: &'static Table, keys: &[RowKey]) -> Result<Vec<Option<Item>>, Error> {
         self.tables.get(table, keys).await
     }
+    async fn snapshot(&self, rows: &[(&'static Table, RowKey)]) -> Result<Vec<Option<Item>>, Error> {
+        self.tables.snapshot(rows).await
+    }
     async fn write(&self, write: Write) -> Result<(), Error> {
         self.tables.write(write).await
     }

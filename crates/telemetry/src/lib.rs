@@ -51,6 +51,8 @@ pub mod label {
     pub const RESULT: &str = "result";
     /// What a client of Kafka is for: `consumer`, `producer`, `append`, `reader`, `admin`.
     pub const CLIENT: &str = "client";
+    /// A service of AWS: `s3`, `dynamodb`.
+    pub const SERVICE: &str = "service";
 }
 
 /// Names of log fields.

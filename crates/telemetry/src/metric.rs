@@ -54,6 +54,8 @@ pub const KAFKA_REQUESTS_TIMED_OUT: &str = "dvss.kafka.requests_timed_out";
 pub const KAFKA_ERRORS: &str = "dvss.kafka.errors";
 /// `dvss.kafka.rebalances{client}`
 pub const KAFKA_REBALANCES: &str = "dvss.kafka.rebalances";
+/// `dvss.aws.calls_limit{service}`
+pub const AWS_CALLS_LIMIT: &str = "dvss.aws.calls_limit";
 
 /// Upper bounds of the latency histogram's buckets, in milliseconds. Fixed, so that instances and
 /// releases add up.
@@ -106,7 +108,7 @@ impl Metric {
 }
 
 /// Every metric.
-pub const ALL: [Metric; 26] = {
+pub const ALL: [Metric; 27] = {
     use Kind::{Counter, Gauge, Histogram};
     [
         Metric::new(
@@ -220,6 +222,12 @@ pub const ALL: [Metric; 26] = {
             "Errors that Kafka's clients reported: brokers away, credentials refused.",
         ),
         Metric::new(KAFKA_REBALANCES, Counter, &[label::CLIENT], "Assignments that groups gave to members."),
+        Metric::new(
+            AWS_CALLS_LIMIT,
+            Gauge,
+            &[label::SERVICE],
+            "Calls that may be under way at once; shrinks while the service is slow.",
+        ),
     ]
 };
 

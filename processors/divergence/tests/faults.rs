@@ -60,6 +60,9 @@ impl Tables for Faulty {
     async fn get(&self, table: &'static Table, keys: &[Key]) -> Result<Vec<Option<Item>>, Error> {
         self.tables.get(table, keys).await
     }
+    async fn snapshot(&self, rows: &[(&'static Table, Key)]) -> Result<Vec<Option<Item>>, Error> {
+        self.tables.snapshot(rows).await
+    }
     async fn write(&self, write: Write) -> Result<(), Error> {
         self.tables.write(write).await
     }

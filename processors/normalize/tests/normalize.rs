@@ -223,13 +223,13 @@ async fn one_read_now_and_then_tells_that_no_mapping_changed_and_a_change_counts
     let tables = Arc::new(Counting {
         inner: Arc::clone(&world.tables),
         gets: AtomicUsize::new(0),
-        queries: AtomicUsize::new(0),
+        snapshots: AtomicUsize::new(0),
     });
     let stage = Normalize::new(Arc::clone(&tables) as _, Arc::clone(&world.objects) as _, Options::default());
     let said = two_items();
     world.claim(&said).await;
     take(&stage, &said).await.expect("settled");
-    let reads = || (tables.gets.swap(0, Ordering::SeqCst), tables.queries.swap(0, Ordering::SeqCst));
+    let reads = || (tables.gets.swap(0, Ordering::SeqCst), tables.snapshots.swap(0, Ordering::SeqCst));
     assert!(reads().1 > 0, "the documents were read");
     for (waited, expected) in [(0, 0), (19, 0), (1, 1), (0, 0)] {
         tokio::time::advance(Duration::from_millis(waited)).await;

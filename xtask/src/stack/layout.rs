@@ -84,6 +84,16 @@ impl Layout {
         self.all_data().join("kafka.properties")
     }
 
+    /// The broker's private key and certificate.
+    pub fn kafka_key(&self) -> PathBuf {
+        self.all_data().join("kafka.p12")
+    }
+
+    /// Its certificate alone, for clients to trust.
+    pub fn kafka_certificate(&self) -> PathBuf {
+        self.all_data().join("kafka.pem")
+    }
+
     /// The broker's logging.
     pub fn log4j(&self) -> PathBuf {
         self.root.join("xtask/stack/log4j2.properties")

@@ -2,6 +2,7 @@
 //! registry. [`Stack::up`] gives a running one, which its owner stops with [`Stack::down`].
 
 mod data;
+mod faketime;
 mod layout;
 mod ports;
 mod prerequisites;
@@ -24,7 +25,7 @@ use self::layout::Layout;
 pub use self::prerequisites::{CMAKE, OPENSSL, PKG_CONFIG, require};
 use self::process::Process;
 pub use self::server::Server;
-use self::server::{ACCESS_KEY, CONFLUENT_API, Ports, SECRET_KEY};
+use self::server::{ACCESS_KEY, CONFLUENT_API, KAFKA_PASSWORD, KAFKA_USER, Ports, SECRET_KEY};
 use crate::effects::{self, now, pause};
 
 /// Names the file with the stack's addresses to whoever tests against it.
@@ -59,6 +60,7 @@ impl Stack {
         let lock = lock(&layout)?;
         provision::provision(&layout)?;
         python::provision(&layout)?;
+        faketime::provision()?;
         let record = match read_record(&layout)? {
             Some(record) if record.processes.values().any(Process::lives) => record,
             earlier => fresh(&layout, earlier)?,
@@ -255,15 +257,15 @@ fn fresh(layout: &Layout, earlier: Option<Record>) -> anyhow::Result<Record> {
     data::remove(layout)?;
     data::remove_if_there(&layout.logs())?;
     data::create(layout)?;
-    let [kafka, controller, s3, dynamodb, registry] = ports::free()?;
-    let ports = Ports { kafka, controller, s3, dynamodb, registry };
-    let properties = server::kafka_properties(&layout.data(Server::Kafka), &ports);
-    fs::write(layout.kafka_properties(), properties)?;
-    let mut format = server::format_kafka(layout);
+    let [kafka, kafka_secured, controller, s3, dynamodb, registry] = ports::free()?;
+    let ports = Ports { kafka, kafka_secured, controller, s3, dynamodb, registry };
+    fs::write(layout.kafka_properties(), server::kafka_properties(layout, &ports))?;
     let log = File::create(layout.log(Server::Kafka))?;
-    format.stdout(log.try_clone()?).stderr(log);
-    if !effects::run(&mut format)?.success() {
-        bail!("the broker's directory was not formatted:\n{}", last_lines(&layout.log(Server::Kafka)));
+    for mut command in server::certify_kafka(layout).into_iter().chain([server::format_kafka(layout)]) {
+        command.stdout(log.try_clone()?).stderr(log.try_clone()?);
+        if !effects::run(&mut command)?.success() {
+            bail!("the broker was not prepared:\n{}", last_lines(&layout.log(Server::Kafka)));
+        }
     }
     Ok(Record { ports, processes: BTreeMap::new() })
 }
@@ -288,11 +290,18 @@ fn addresses(layout: &Layout, ports: &Ports, chores: &Path) -> serde_json::Value
     let url = |port: u16| format!("http://127.0.0.1:{port}");
     json!({
         "kafka": format!("127.0.0.1:{}", ports.kafka),
+        "kafkaSecured": {
+            "brokers": format!("127.0.0.1:{}", ports.kafka_secured),
+            "ca": layout.kafka_certificate(),
+            "username": KAFKA_USER,
+            "password": KAFKA_PASSWORD,
+        },
         "s3": {"endpoint": url(ports.s3), "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY},
         "dynamodb": url(ports.dynamodb),
         "registry": format!("{}{CONFLUENT_API}", url(ports.registry)),
         "kafkaTools": {"classpath": server::classes(&layout.server(Server::Kafka))},
         "python": python::interpreter(layout),
+        "faketime": faketime::library(),
         "control": [chores, Path::new("stack"), Path::new("--name"), Path::new(layout.name())],
     })
 }
@@ -359,14 +368,21 @@ mod tests {
     #[test]
     fn addresses_are_what_tests_read() {
         let layout = Layout::new(Path::new("/root"), "x");
-        let ports = Ports { kafka: 1, controller: 2, s3: 3, dynamodb: 4, registry: 5 };
+        let ports = Ports { kafka: 1, kafka_secured: 6, controller: 2, s3: 3, dynamodb: 4, registry: 5 };
         let expected = json!({
             "kafka": "127.0.0.1:1",
+            "kafkaSecured": {
+                "brokers": "127.0.0.1:6",
+                "ca": layout.kafka_certificate(),
+                "username": KAFKA_USER,
+                "password": KAFKA_PASSWORD,
+            },
             "s3": {"endpoint": "http://127.0.0.1:3", "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY},
             "dynamodb": "http://127.0.0.1:4",
             "registry": "http://127.0.0.1:5/apis/ccompat/v7",
             "kafkaTools": {"classpath": format!("{}/libs/*", layout.server(Server::Kafka).display())},
             "python": python::interpreter(&layout),
+            "faketime": faketime::library(),
             "control": ["/bin/xtask", "stack", "--name", "x"],
         });
         assert_eq!(addresses(&layout, &ports, Path::new("/bin/xtask")), expected);
@@ -378,7 +394,7 @@ mod tests {
         let layout = Layout::new(home.path(), "x");
         fs::create_dir_all(layout.home()).expect("a directory");
         assert!(read_record(&layout).expect("none").is_none());
-        let ports = Ports { kafka: 1, controller: 2, s3: 3, dynamodb: 4, registry: 5 };
+        let ports = Ports { kafka: 1, kafka_secured: 6, controller: 2, s3: 3, dynamodb: 4, registry: 5 };
         let text = serde_json::to_string(&Record { ports, processes: BTreeMap::new() }).expect("JSON");
         write_whole(&layout.record(), &text).expect("written");
         let read = read_record(&layout).expect("readable").expect("one");

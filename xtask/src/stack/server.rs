@@ -28,6 +28,8 @@ pub enum Server {
 pub struct Ports {
     /// Kafka's listener for clients.
     pub kafka: u16,
+    /// Kafka's listener for clients over TLS, with a password.
+    pub kafka_secured: u16,
     /// Kafka's listener for its own controller.
     pub controller: u16,
     /// S3.
@@ -43,6 +45,10 @@ pub struct Ports {
 pub const ACCESS_KEY: &str = "dvsstest";
 /// Its secret key.
 pub const SECRET_KEY: &str = "dvss-test-secret";
+/// Who comes over Kafka's secured listener.
+pub const KAFKA_USER: &str = "dvss-test";
+/// The password, and that of the broker's key. As little of a secret.
+pub const KAFKA_PASSWORD: &str = "dvss-test-secret";
 /// DynamoDB Local wants to see a signature, and does not check it.
 const UNCHECKED_SIGNATURE: &str = "AWS4-HMAC-SHA256 Credential=stack/20260101/us-east-1/dynamodb/aws4_request, \
                                    SignedHeaders=host, Signature=0";
@@ -86,7 +92,7 @@ impl Server {
                 command
             }
             Self::Dynamodb => {
-                let mut command = java(&["-Xmx256m"], &home);
+                let mut command = java(&["-Xmx768m"], &home);
                 command.arg(format!("-Djava.library.path={}", home.join("libs").display()));
                 command.args(["-cp", &classes]).arg(layout.loopback()).arg("-dbPath").arg(data);
                 command.args(["-sharedDb", "-disableTelemetry", "-port", &ports.dynamodb.to_string()]);
@@ -149,18 +155,44 @@ pub fn format_kafka(layout: &Layout) -> Command {
     // Any id will do: the cluster has one node and one life.
     command.args(["format", "--cluster-id", "ZHZzcy1zdGFjay0wMDAwMA", "--config"]);
     command.arg(layout.kafka_properties()).stdin(Stdio::null());
+    command.arg("--add-scram");
+    command.arg(format!("SCRAM-SHA-512=[name={KAFKA_USER},password={KAFKA_PASSWORD}]"));
     command
 }
 
+/// Makes the broker's key, and the certificate by which clients know it.
+pub fn certify_kafka(layout: &Layout) -> [Command; 2] {
+    let keytool = |what: &str| {
+        let mut command = clean_command(Path::new("keytool"));
+        command.args([what, "-alias", "kafka", "-storetype", "PKCS12", "-storepass", KAFKA_PASSWORD]);
+        command.arg("-keystore").arg(layout.kafka_key()).stdin(Stdio::null());
+        command
+    };
+    let mut make = keytool("-genkeypair");
+    make.args(["-keyalg", "EC", "-groupname", "secp256r1", "-validity", "3650", "-dname", "CN=dvss-test"]);
+    make.args(["-ext", "SAN=IP:127.0.0.1", "-ext", "BC=ca:true"]);
+    let mut export = keytool("-exportcert");
+    export.args(["-rfc", "-file"]).arg(layout.kafka_certificate());
+    [make, export]
+}
+
 /// One node for tests: small, quick to answer, and never forgiving what production would not forgive.
-pub fn kafka_properties(data: &Path, ports: &Ports) -> String {
-    let Ports { kafka, controller, .. } = ports;
-    let data = data.display();
+pub fn kafka_properties(layout: &Layout, ports: &Ports) -> String {
+    let Ports { kafka, kafka_secured, controller, .. } = ports;
+    let (data, key) = (layout.data(Server::Kafka), layout.kafka_key());
+    let (data, key) = (data.display(), key.display());
     format!(
         "process.roles=broker,controller\n\
          node.id=1\n\
-         listeners=PLAINTEXT://127.0.0.1:{kafka},CONTROLLER://127.0.0.1:{controller}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{kafka}\n\
+         listeners=PLAINTEXT://127.0.0.1:{kafka},SASL_SSL://127.0.0.1:{kafka_secured},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{kafka},SASL_SSL://127.0.0.1:{kafka_secured}\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT\n\
+         sasl.enabled.mechanisms=SCRAM-SHA-512\n\
+         listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;\n\
+         listener.name.sasl_ssl.ssl.keystore.type=PKCS12\n\
+         listener.name.sasl_ssl.ssl.keystore.location={key}\n\
+         listener.name.sasl_ssl.ssl.keystore.password={KAFKA_PASSWORD}\n\
+         listener.name.sasl_ssl.ssl.key.password={KAFKA_PASSWORD}\n\
          controller.listener.names=CONTROLLER\n\
          controller.quorum.voters=1@127.0.0.1:{controller}\n\
          log.dirs={data}\n\
@@ -207,21 +239,30 @@ fn gateway(home: &Path) -> PathBuf {
 mod tests {
     use super::*;
 
-    const PORTS: Ports =
-        Ports { kafka: 21_001, controller: 21_002, s3: 21_003, dynamodb: 21_004, registry: 21_005 };
+    const PORTS: Ports = Ports {
+        kafka: 21_001,
+        kafka_secured: 21_006,
+        controller: 21_002,
+        s3: 21_003,
+        dynamodb: 21_004,
+        registry: 21_005,
+    };
 
     #[test]
     fn the_broker_listens_on_loopback_alone() {
-        let properties = kafka_properties(Path::new("/data"), &PORTS);
+        let layout = Layout::new(Path::new("/root"), "");
+        let properties = kafka_properties(&layout, &PORTS);
         let value = |key: &str| {
             properties
                 .lines()
                 .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
                 .expect("the key is set")
         };
-        assert_eq!(value("listeners"), "PLAINTEXT://127.0.0.1:21001,CONTROLLER://127.0.0.1:21002");
+        for listener in value("listeners").split(',') {
+            assert!(listener.contains("://127.0.0.1:2100"), "{listener}");
+        }
         assert_eq!(value("controller.quorum.voters"), "1@127.0.0.1:21002");
-        assert_eq!(value("log.dirs"), "/data");
+        assert_eq!(value("log.dirs"), layout.data(Server::Kafka).display().to_string());
         assert_eq!(value("auto.create.topics.enable"), "false");
     }
 

@@ -116,7 +116,7 @@ impl BucketAdmin {
     where
         F: Future<Output = Result<T, Fault>>,
     {
-        let mut call = self.timing.begin(Twice::Harmless);
+        let mut call = self.timing.begin(Twice::Harmless).await?;
         loop {
             match call.attempt(attempt()).await {
                 Ok(value) => return Ok(value),

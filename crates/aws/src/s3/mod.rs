@@ -158,7 +158,7 @@ impl Blobs for Bucket {
         check::metadata(&metadata)?;
         let sum = base64::encode(Fingerprint::of_bytes(&bytes).as_bytes());
         // A put that has happened unheard would be refused the second time, as if it were somebody else's.
-        let mut call = self.timing.begin(Twice::Counts);
+        let mut call = self.timing.begin(Twice::Counts).await?;
         loop {
             match call.attempt(self.put_once(key, &bytes, &sum, &metadata, &condition)).await {
                 Ok(outcome) => return outcome,
@@ -169,7 +169,7 @@ impl Blobs for Bucket {
 
     async fn get(&self, key: &str) -> Result<Object, Error> {
         check::key(key)?;
-        let mut call = self.timing.begin(Twice::Harmless);
+        let mut call = self.timing.begin(Twice::Harmless).await?;
         loop {
             match call.attempt(self.get_once(key)).await {
                 Ok(outcome) => return outcome,
@@ -180,7 +180,7 @@ impl Blobs for Bucket {
 
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Page, Error> {
         let limit = check::limit(limit)?;
-        let mut call = self.timing.begin(Twice::Harmless);
+        let mut call = self.timing.begin(Twice::Harmless).await?;
         loop {
             match call.attempt(self.list_once(prefix, after, limit)).await {
                 Ok(page) => return Ok(page),

@@ -250,7 +250,7 @@ impl TableAdmin {
     where
         F: Future<Output = Result<T, Fault>>,
     {
-        let mut call = self.timing.begin(Twice::Harmless);
+        let mut call = self.timing.begin(Twice::Harmless).await?;
         loop {
             match call.attempt(attempt()).await {
                 Ok(value) => return Ok(value),

@@ -1,4 +1,4 @@
-//! Why a transaction was cancelled: pure.
+//! Why a transaction, or a snapshot, was cancelled: pure.
 
 use aws_sdk_dynamodb::types::CancellationReason;
 use ports::tables::{Error, Write};
@@ -38,6 +38,22 @@ pub(super) fn cancelled(reasons: &[CancellationReason], writes: &[Write]) -> Res
             Ok(Error::Condition(failed))
         }
         None => Err(Fault::Unknown("a transaction was cancelled without a reason".to_owned())),
+    }
+}
+
+/// Reads the reasons of a snapshot; the first that says something counts.
+pub(super) fn unread(reasons: &[CancellationReason]) -> Fault {
+    let told = reasons.iter().find(|reason| reason.code().is_some_and(|code| code != "None"));
+    let Some(reason) = told else {
+        return Fault::Unknown("a snapshot was cancelled without a reason".to_owned());
+    };
+    let code = reason.code().unwrap_or_default();
+    let text = format!("{code} at a snapshot: {}", reason.message().unwrap_or("no reason given"));
+    match code {
+        "TransactionConflict" => Fault::Conflict(text),
+        "ProvisionedThroughputExceeded" | "ThrottlingError" => Fault::Throttled(text),
+        "AccessDenied" => Fault::Denied(text),
+        _ => Fault::Invalid(text),
     }
 }
 
@@ -84,6 +100,19 @@ mod tests {
         ] {
             let write = |pk: &str| Write::put(&TABLE, Key::of(pk), Item::new(), Condition::Absent);
             assert_eq!(cancelled(&reasons, &[write("a"), write("b")]), expected, "{reasons:?}");
+        }
+    }
+    #[test]
+    fn a_snapshot_waits_for_a_transaction_that_is_under_way() {
+        let text = |code: &str| format!("{code} at a snapshot: m");
+        for (codes, expected) in [
+            (["None", "TransactionConflict"], Fault::Conflict(text("TransactionConflict"))),
+            (["ThrottlingError", "None"], Fault::Throttled(text("ThrottlingError"))),
+            (["AccessDenied", "None"], Fault::Denied(text("AccessDenied"))),
+            (["ValidationError", "None"], Fault::Invalid(text("ValidationError"))),
+            (["None", "None"], Fault::Unknown("a snapshot was cancelled without a reason".to_owned())),
+        ] {
+            assert_eq!(unread(&codes.map(reason)), expected, "{codes:?}");
         }
     }
 }

@@ -8,8 +8,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::transact_get_items::TransactGetItemsError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{KeysAndAttributes, TransactWriteItem};
+use aws_sdk_dynamodb::types::{ItemResponse, KeysAndAttributes, TransactGetItem, TransactWriteItem};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -55,7 +56,7 @@ impl DynamoTables {
         let name = self.name(table);
         let mut left: Vec<Attributes> = keys.iter().map(item::key).collect();
         let mut rows = Vec::with_capacity(left.len());
-        let mut call = self.timing.begin(Twice::Harmless);
+        let mut call = self.timing.begin(Twice::Harmless).await?;
         loop {
             match call.attempt(self.get_once(&name, left.clone())).await {
                 Err(fault) => call.again(fault).await?,
@@ -92,6 +93,19 @@ impl DynamoTables {
         let found = answer.responses.as_mut().and_then(|tables| tables.remove(name)).unwrap_or_default();
         let left = answer.unprocessed_keys.as_mut().and_then(|tables| tables.remove(name));
         Ok((found, left.map(|left| left.keys).unwrap_or_default()))
+    }
+
+    /// One attempt at a snapshot. A transaction that is writing one of the rows gets in its way.
+    async fn snapshot_once(&self, gets: Vec<TransactGetItem>) -> Result<Vec<ItemResponse>, Fault> {
+        match self.client.transact_get_items().set_transact_items(Some(gets)).send().await {
+            Ok(answer) => Ok(answer.responses.unwrap_or_default()),
+            Err(error) => match error.as_service_error() {
+                Some(TransactGetItemsError::TransactionCanceledException(cancelled)) => {
+                    Err(decide::unread(cancelled.cancellation_reasons()))
+                }
+                _ => Err(self.fault("", &error)),
+            },
+        }
     }
 
     async fn transact_once(
@@ -140,13 +154,38 @@ impl Tables for DynamoTables {
         Ok(keys.iter().map(|key| rows.get(key).cloned()).collect())
     }
 
+    async fn snapshot(&self, rows: &[(&'static Table, Key)]) -> Result<Vec<Option<Item>>, Error> {
+        check::snapshot(rows)?;
+        let gets = rows.iter().map(|(table, key)| request::read(&self.name(table), key));
+        let gets = gets.collect::<Result<Vec<_>, _>>()?;
+        let mut call = self.timing.begin(Twice::Harmless).await?;
+        loop {
+            match call.attempt(self.snapshot_once(gets.clone())).await {
+                Err(fault) => call.again(fault).await?,
+                Ok(found) if found.len() != rows.len() => {
+                    let (found, asked) = (found.len(), rows.len());
+                    return Err(Error::Unavailable(format!(
+                        "a snapshot of {asked} rows came back with {found}"
+                    )));
+                }
+                Ok(found) => {
+                    let row = |(found, (table, _)): (ItemResponse, &(&'static Table, Key))| {
+                        let there = found.item.filter(|attributes| !attributes.is_empty());
+                        there.map(|attributes| item::item(table, attributes)).transpose()
+                    };
+                    return found.into_iter().zip(rows).map(row).collect();
+                }
+            }
+        }
+    }
+
     async fn write(&self, write: Write) -> Result<(), Error> {
         if write.change == Change::Check {
             return Err(Error::Invalid("a check outside of a transaction".to_owned()));
         }
         check::write(&write)?;
         let name = self.name(write.table);
-        let mut call = self.timing.begin(Twice::Counts);
+        let mut call = self.timing.begin(Twice::Counts).await?;
         loop {
             match call.attempt(request::write_once(&self.client, &name, &write)).await {
                 Ok(outcome) => return outcome,
@@ -159,7 +198,7 @@ impl Tables for DynamoTables {
         check::transaction(token, &writes)?;
         let items = writes.iter().map(|write| request::transacted(&self.name(write.table), write));
         let items = items.collect::<Result<Vec<_>, _>>()?;
-        let mut call = self.timing.begin(Twice::Harmless);
+        let mut call = self.timing.begin(Twice::Harmless).await?;
         loop {
             match call.attempt(self.transact_once(token, &writes, items.clone())).await {
                 Ok(outcome) => return outcome,
@@ -174,7 +213,7 @@ impl Tables for DynamoTables {
         check::query(&query, index.map_or(table.sorted, |index| index.sk.is_some()))?;
         let after = query.after.as_ref().map(|after| cursor::read(after, table, index)).transpose()?;
         let name = self.name(table);
-        let mut call = self.timing.begin(Twice::Harmless);
+        let mut call = self.timing.begin(Twice::Harmless).await?;
         loop {
             let request =
                 request::query(&self.client, &name, &query, index).set_exclusive_start_key(after.clone());
@@ -192,7 +231,7 @@ impl Tables for DynamoTables {
         check::limit_of(limit)?;
         let after = after.map(|after| cursor::read(&after, table, None)).transpose()?;
         let name = self.name(table);
-        let mut call = self.timing.begin(Twice::Harmless);
+        let mut call = self.timing.begin(Twice::Harmless).await?;
         loop {
             let request = self.client.scan().table_name(&name).consistent_read(true);
             let request = request.limit(request::limit(limit)).set_exclusive_start_key(after.clone());

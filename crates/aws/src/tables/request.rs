@@ -7,14 +7,14 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::error::ConditionalCheckFailedException;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
-    Update,
+    AttributeValue, ConditionCheck, Delete, Get, Put, ReturnValuesOnConditionCheckFailure, TransactGetItem,
+    TransactWriteItem, Update,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::error::operation::BuildError;
-use ports::tables::{Change, Error, Index, Query, Write};
+use ports::tables::{Change, Error, Index, Key, Query, Write};
 
 use super::expression::Expressions;
 use super::item::{self, PK, SK};
@@ -103,6 +103,13 @@ where
         Some("ResourceNotFoundException") => Err(Fault::Invalid(format!("there is no table {name}"))),
         _ => Err(fault::of(&error)),
     }
+}
+
+/// A read as a part of a snapshot.
+pub(super) fn read(name: &str, key: &Key) -> Result<TransactGetItem, Error> {
+    let get = Get::builder().table_name(name).set_key(Some(item::key(key))).build();
+    get.map(|get| TransactGetItem::builder().get(get).build())
+        .map_err(|error| Error::Invalid(error.to_string()))
 }
 
 /// A write as a part of a transaction.

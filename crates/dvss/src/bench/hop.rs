@@ -2,7 +2,7 @@
 //! as many records and bytes out, in transactions of the same size, with the same settings.
 //!
 //! The stage runs in this process, which does nothing else meanwhile, so that its processor time is the stage's.
-//! Events hold 1 item (70 %), 3 (25 %) or 20 (5 %), a fact each. Each run reads the same backlog from its start.
+//! Every transaction's size has an installation of its own, whose backlog ([`sample`]) both read from its start.
 //!
 //! A run may leave writes out: those of objects, and those of the ingest index. What is left then is the hop.
 
@@ -10,10 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use bytes::Bytes;
-use contract::canonical::RawRef;
-use contract::event::{Draft, Event, Mode};
-use contract::{EventType, ExternalEventId, Fingerprint, IngestId, Json, Timestamp, VendorId, keys, topics};
+use contract::topics;
 use kafka::floor::{self, Copies, Floor, Hop};
 use normalize::Normalize;
 use ports::Ports;
@@ -30,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ground::Ground;
 use super::nowhere::{Bucket, Unwritten};
+use super::sample::event;
 use super::{as_f64, cpu, micros, say, tenth, thousandth};
 use crate::backend::{Backend, Servers};
 use crate::cli::{BenchHop, exit};
@@ -45,7 +43,6 @@ const FEW: usize = 50;
 const FEW_EVENTS: u64 = 2_000;
 /// Events that are produced, or claimed, at the same time.
 const AT_ONCE: u64 = 500;
-const VENDOR: &str = "bench";
 
 /// What is written beside Kafka.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,59 +138,6 @@ fn copies(value: &[u8]) -> Copies {
 /// About what a fact takes.
 const FACT_BYTES: usize = 429;
 
-/// How many items the event of this number has.
-fn items(number: u64) -> u64 {
-    match number * 37 % 100 {
-        0..70 => 1,
-        70..95 => 3,
-        _ => 20,
-    }
-}
-
-fn body(number: u64) -> String {
-    let item = |item: u64| {
-        let mixed = number * 31 + item * 7;
-        format!(
-            r#"{{"sku":"SKU-{:06}","warehouseId":"W{}","quantityOnHand":"{}","quantityAvailable":{},"quantityReserved":{}}}"#,
-            mixed % 10_000,
-            mixed % 12,
-            mixed % 500,
-            mixed % 450,
-            mixed % 50
-        )
-    };
-    let items: Vec<String> = (0..items(number)).map(item).collect();
-    format!(r#"{{"items":[{}]}}"#, items.join(","))
-}
-
-/// The event of this number, as the gateway would have accepted it at `now`, and its bytes.
-fn event(number: u64, now: Timestamp) -> anyhow::Result<(Event, Bytes)> {
-    let vendor_id = VendorId::parse(VENDOR)?;
-    let external_event_id = ExternalEventId::parse(format!("evt-{number:09}"))?;
-    let event_type = EventType::parse("InventoryUpdated")?;
-    let payload = body(number);
-    let bytes = Bytes::from(format!(
-        r#"{{"externalEventId":"{external_event_id}","eventType":"{event_type}","occurredAt":"{now}","payload":{payload}}}"#
-    ));
-    let payload = Json::parse(payload.as_bytes()).map_err(|error| anyhow::anyhow!("{error:?}"))?;
-    let ingest_id = IngestId::derive(&vendor_id, &external_event_id, now);
-    let raw_ref = RawRef { bucket: "raw".to_owned(), key: keys::raw(&vendor_id, now, ingest_id) };
-    let fingerprint = Fingerprint::of_json(&event_type, &payload);
-    let draft = Draft {
-        ingest_id,
-        vendor_id,
-        external_event_id,
-        event_type,
-        occurred_at: now,
-        fingerprint,
-        mode: Mode::Envelope,
-        content_type: "application/json".to_owned(),
-    };
-    let sha256 = Fingerprint::of_bytes(&bytes);
-    let (traceparent, conflict_with) = (None, None);
-    Ok((Event { draft, received_at: now, raw_ref, sha256, traceparent, conflict_with, release: 0 }, bytes))
-}
-
 /// Puts events on `dvss.accepted`, and where it matters, into the ingest index.
 async fn fill(ground: &Ground, events: u64, claimed: bool) -> anyhow::Result<()> {
     let servers = open(&ground.config()?).await?;
@@ -227,8 +171,8 @@ async fn stage(ground: &Ground, events: u64, together: usize, writes: Writes) ->
     let config = ground.config()?;
     let backend = Backend::open(&config).await?;
     backend.prepare().await?;
-    let Ports { log, normalized, tables, .. } = backend.ports().clone();
     let ports = backend.ports().clone();
+    let Ports { log, normalized, tables, .. } = ports.clone();
     let codec = Arc::new(Codec::new(Arc::clone(&ports.schemas)));
     let quarantine = Arc::new(QuarantineStore::new(ports, codec, config.quarantine.clone()));
     let objects = if writes == Writes::All { normalized } else { Arc::new(Bucket) };
@@ -314,16 +258,14 @@ async fn open(config: &Config) -> anyhow::Result<Servers> {
 
 #[cfg(test)]
 mod tests {
+    use contract::Timestamp;
+
     use super::*;
 
     #[test]
     fn the_floor_puts_out_what_the_stage_does() {
         let now = Timestamp::parse("2026-11-22T12:00:00.123456789Z").expect("a time");
-        let (_, text) = mapping::shipped()
-            .into_iter()
-            .find(|(path, _)| *path == "dvss/inventory-updated.yaml")
-            .expect("the shipped mapping");
-        let mapping = mapping::Mapping::parse(text).expect("it compiles");
+        let mapping = super::super::sample::mapping().expect("it compiles");
         let (mut bytes, mut records) = (0, 0);
         for number in 0..1_000 {
             let (event, value) = event(number, now).expect("an event");

@@ -3,13 +3,15 @@
 //! | module | what it measures |
 //! |---|---|
 //! | [`pipeline`] | the whole way from HTTP to the public topics, in processes beside this one |
-//! | [`hop`] | normalize on Kafka, against Kafka's client alone |
+//! | [`hop`] | normalize on Kafka, against Kafka's clients alone |
+//! | [`steps`] | normalize without Kafka and stores, step by step |
 //!
 //! | module | what for |
 //! |---|---|
 //! | [`ground`] | where a run has its data: a directory, or an installation of its own on servers |
 //! | [`child`] | a dvss process beside this one |
 //! | [`load`] | what is sent |
+//! | [`sample`] | what an event of normalize's benchmarks says |
 //! | [`arrivals`] | when records become visible on a topic |
 //! | [`nowhere`] | stores that keep nothing |
 //! | [`cpu`] | processor time |
@@ -22,6 +24,8 @@ mod hop;
 mod load;
 mod nowhere;
 mod pipeline;
+mod sample;
+mod steps;
 
 use crate::cli;
 use crate::up::log_filter;
@@ -32,6 +36,7 @@ pub async fn run(bench: cli::Bench, json: bool) -> anyhow::Result<u8> {
     match bench {
         cli::Bench::Pipeline(options) => pipeline::run(options, json).await,
         cli::Bench::Hop(options) => hop::run(options, json).await,
+        cli::Bench::Steps => steps::run(json),
         cli::Bench::Nowhere => nowhere::serve().await,
     }
 }

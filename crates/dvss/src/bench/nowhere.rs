@@ -51,6 +51,10 @@ impl Tables for Unwritten {
         self.0.get(table, keys).await
     }
 
+    async fn snapshot(&self, rows: &[(&'static Table, Key)]) -> Result<Vec<Option<Item>>, tables::Error> {
+        self.0.snapshot(rows).await
+    }
+
     async fn write(&self, _: Write) -> Result<(), tables::Error> {
         Ok(())
     }

@@ -59,6 +59,10 @@ impl Tables for LaggingIndexes {
         self.tables.get(table, keys).await
     }
 
+    async fn snapshot(&self, rows: &[(&'static Table, Key)]) -> Result<Vec<Option<Item>>, Error> {
+        self.tables.snapshot(rows).await
+    }
+
     async fn write(&self, write: Write) -> Result<(), Error> {
         self.keep()?;
         self.tables.write(write).await

@@ -45,14 +45,15 @@ macro_rules! tables_suite {
             edits_that_cannot_be_are_refused, a_deleted_row_is_gone, bounds_are_kept);
         $crate::tables_suite!(@cases $open, $crate::suite::tables::transactions:
             all_or_nothing, a_check_only_checks, a_token_happens_once, a_token_of_other_writes_is_refused,
-            a_failed_token_may_be_tried_again, bounds_of_transactions_are_kept);
+            a_failed_token_may_be_tried_again, bounds_of_transactions_are_kept, a_snapshot_reads_rows_of_any_tables,
+            bounds_of_snapshots_are_kept);
         $crate::tables_suite!(@cases $open, $crate::suite::tables::queries:
             ranges_are_inclusive_both_ways, pages_lose_and_repeat_nothing, any_text_is_a_sort_key,
             queries_that_cannot_be_are_refused, an_index_holds_rows_with_its_attributes,
             an_index_is_ordered_and_paged, an_index_takes_only_text, a_scan_sees_every_row);
         $crate::tables_suite!(@cases $open, $crate::suite::tables::races:
             one_of_many_puts_wins, no_increment_is_lost, transactions_do_not_interleave,
-            one_token_at_once_happens_once);
+            one_token_at_once_happens_once, a_snapshot_sees_transactions_whole);
     };
     (@cases $open:path, $module:path: $($case:ident),+) => {
         $(
@@ -279,9 +280,9 @@ async fn refused(tables: &Arc<dyn Tables>, write: Write) {
 }
 
 /// Tries again as long as the store asks for it, for a minute at most.
-async fn settled<F>(mut attempt: impl FnMut() -> F) -> Result<(), Error>
+async fn settled<F, T>(mut attempt: impl FnMut() -> F) -> Result<T, Error>
 where
-    F: Future<Output = Result<(), Error>>,
+    F: Future<Output = Result<T, Error>>,
 {
     for _ in 0..1_200 {
         match attempt().await {

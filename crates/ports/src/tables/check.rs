@@ -86,6 +86,16 @@ pub fn transaction(token: &str, writes: &[Write]) -> Result<(), Error> {
     rows_differ(writes.iter().map(|write| (write.table.name, &write.key)))
 }
 
+/// A snapshot's rows.
+pub fn snapshot(rows: &[(&'static Table, Key)]) -> Result<(), Error> {
+    if rows.is_empty() || rows.len() > MAX_TRANSACTION_ITEMS {
+        let count = rows.len();
+        return invalid(format!("a snapshot of {count} rows; 1 to {MAX_TRANSACTION_ITEMS} are taken"));
+    }
+    rows.iter().try_for_each(|(table, row)| key(table, row))?;
+    rows_differ(rows.iter().map(|(table, key)| (table.name, key)))
+}
+
 /// No row twice in one transaction.
 pub fn rows_differ<'a>(rows: impl Iterator<Item = (&'a str, &'a Key)>) -> Result<(), Error> {
     let mut seen = HashSet::with_capacity(rows.size_hint().0);

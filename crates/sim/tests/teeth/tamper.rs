@@ -200,6 +200,9 @@ impl Tables for Rows {
     async fn get(&self, table: &'static Table, keys: &[Key]) -> Result<Vec<Option<Item>>, tables::Error> {
         self.inner.get(table, keys).await
     }
+    async fn snapshot(&self, rows: &[(&'static Table, Key)]) -> Result<Vec<Option<Item>>, tables::Error> {
+        self.inner.snapshot(rows).await
+    }
     async fn write(&self, mut write: Write) -> Result<(), tables::Error> {
         if !self.tamper.write(&mut write) {
             return Ok(());

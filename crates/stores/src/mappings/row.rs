@@ -3,10 +3,12 @@
 use std::fmt;
 
 use contract::{EventType, Fingerprint, Timestamp, VendorId};
-use ports::tables::{Attr, Item, Key, Row as TableRow};
+use ports::tables::{Attr, Change, Condition, Item, Key, Row as TableRow, Write};
 use serde_json::{Value, json};
 
-use super::{Error, number, unsigned};
+use super::Error;
+use super::state::State;
+use crate::tables::VENDOR_MAPPINGS;
 
 /// Whose document it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -101,13 +103,9 @@ impl Status {
             Self::Retired => "retired",
         }
     }
-
-    fn parse(text: &str) -> Option<Self> {
-        [Self::Draft, Self::Active, Self::Retired].into_iter().find(|status| status.as_str() == text)
-    }
 }
 
-/// A document as it is kept.
+/// A document and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// Which one.
@@ -124,29 +122,74 @@ pub struct Row {
     pub changed_at: Timestamp,
 }
 
-impl Row {
-    pub(super) fn item(&self) -> Item {
+/// A document as it is kept: without where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Text {
+    pub id: Id,
+    pub text: String,
+    pub shipped: bool,
+    /// When the text last changed.
+    pub changed_at: Timestamp,
+}
+
+impl Text {
+    pub fn of(document: &Document, shipped: bool, changed_at: Timestamp) -> Self {
+        let Document { id, text } = document.clone();
+        Self { id, text, shipped, changed_at }
+    }
+
+    /// The document, where its owner's versions stand so.
+    pub fn row(&self, state: &State) -> Row {
+        let Self { id, text, shipped, changed_at } = self.clone();
+        let (status, activation, changed_at) = match state.of(id.version) {
+            Some((status, changed)) => (status, changed.activation, changed.at),
+            None => (Status::Draft, 0, changed_at),
+        };
+        Row { id, text, status, activation, shipped, changed_at }
+    }
+
+    /// Puts it, where what is there is still `before`.
+    pub fn write(&self, before: Option<&Self>) -> Write {
+        let condition = before.map_or(Condition::Absent, Self::as_it_is);
+        Write::put(&VENDOR_MAPPINGS, self.id.key(), self.item(), condition)
+    }
+
+    /// A check that it still is what it is.
+    pub fn unchanged(&self) -> Write {
+        let (key, condition) = (self.id.key(), self.as_it_is());
+        Write { table: &VENDOR_MAPPINGS, key, condition, change: Change::Check }
+    }
+
+    /// Its hash stands for the text: a condition need not carry it.
+    fn as_it_is(&self) -> Condition {
+        Condition::Equals("sha256", Attr::S(self.sha256().to_string()))
+    }
+
+    fn sha256(&self) -> Fingerprint {
+        Fingerprint::of_bytes(self.text.as_bytes())
+    }
+
+    pub fn item(&self) -> Item {
         Item::from([
             ("text".to_owned(), Attr::S(self.text.clone())),
-            ("status".to_owned(), Attr::S(self.status.as_str().to_owned())),
-            ("activation".to_owned(), number(self.activation)),
+            ("sha256".to_owned(), Attr::S(self.sha256().to_string())),
             ("shipped".to_owned(), Attr::Bool(self.shipped)),
             ("changedAt".to_owned(), Attr::S(self.changed_at.to_string())),
         ])
     }
 
-    pub(super) fn read(row: &TableRow) -> Option<Self> {
+    pub fn read(row: &TableRow) -> Option<Self> {
         let text = |name: &str| row.item.get(name).and_then(Attr::as_str);
         Some(Self {
             id: Id::of_key(&row.key)?,
             text: text("text")?.to_owned(),
-            status: Status::parse(text("status")?)?,
-            activation: unsigned(&row.item, "activation"),
             shipped: row.item.get("shipped").and_then(Attr::as_bool).unwrap_or(false),
             changed_at: Timestamp::parse(text("changedAt")?).ok()?,
         })
     }
+}
 
+impl Row {
     /// What the audit says of it: everything but the text, which its hash stands for.
     pub(super) fn shown(&self) -> Value {
         json!({

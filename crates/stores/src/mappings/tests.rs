@@ -26,9 +26,11 @@ fn owners() {
 
 #[test]
 fn a_row_reads_back_as_it_was_written() {
-    let written = row(3, Status::Retired, true, "text");
-    let read = Row::read(&TableRow { key: written.id.key(), item: written.item() });
-    assert_eq!(read, Some(written));
+    let document = Document { id: id("platform:shop", 3), text: "text".to_owned() };
+    let written = Text::of(&document, true, at(0));
+    let read = Text::read(&TableRow { key: written.id.key(), item: written.item() });
+    assert_eq!(read, Some(written.clone()));
+    assert!(!state::is_key(&written.id.key()) && state::is_key(&state::key(&written.id)));
     let odd = Id { event_type: EventType::parse("a#0000000001").expect("type"), ..id("acme", 7) };
     assert_eq!(Id::of_key(&odd.key()), Some(odd));
     assert_eq!(Id::of_key(&counter_key()), None);
@@ -51,4 +53,30 @@ fn what_becomes_of_a_shipped_document() {
     assert_eq!(becomes(&own), some(3, false), "an operator's own stays, and keeps its version");
     assert_eq!(becomes(&[row(1, Retired, true, "old")]), some(2, false), "retired on purpose");
     assert_eq!(becomes(&[row(1, Draft, false, "own")]), some(2, true), "a draft is nobody's decision");
+}
+
+#[test]
+fn one_row_says_where_every_version_stands() {
+    let first = State::default().activate(1, 4, at(1));
+    let second = first.activate(3, 5, at(2));
+    let none = second.retire(7, at(3));
+    let again = none.activate(1, 9, at(4));
+    let stands = |state: &State, version: u32| {
+        state.of(version).map(|(status, changed)| (status, changed.activation, changed.at))
+    };
+    use Status::{Active, Retired};
+    for (state, active, of_1, of_3) in [
+        (&first, Some(1), Some((Active, 4, at(1))), None),
+        (&second, Some(3), Some((Retired, 5, at(2))), Some((Active, 5, at(2)))),
+        (&none, None, Some((Retired, 5, at(2))), Some((Retired, 7, at(3)))),
+        (&again, Some(1), Some((Active, 9, at(4))), Some((Retired, 7, at(3)))),
+    ] {
+        assert_eq!((state.active(), stands(state, 1), stands(state, 3)), (active, of_1, of_3));
+        let ports::tables::Change::Put(item) = state.write(&id("acme", 1), &first).change else {
+            panic!("a put")
+        };
+        assert_eq!(State::read(Some(&item)).as_ref(), Some(state), "as it was written");
+    }
+    assert_eq!(State::read(None), Some(State::default()));
+    assert_eq!(State::read(Some(&Item::new())), None);
 }

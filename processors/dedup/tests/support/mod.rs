@@ -177,6 +177,10 @@ impl Tables for Crashing {
         self.call(self.inner.get(table, keys)).await
     }
 
+    async fn snapshot(&self, rows: &[(&'static Table, Key)]) -> Result<Vec<Option<Item>>, Error> {
+        self.call(self.inner.snapshot(rows)).await
+    }
+
     async fn write(&self, write: Write) -> Result<(), Error> {
         self.call(self.inner.write(write)).await
     }

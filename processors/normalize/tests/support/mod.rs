@@ -257,6 +257,9 @@ impl Tables for Mortal<dyn Tables> {
     async fn get(&self, table: &'static Table, keys: &[Key]) -> Result<Vec<Option<Item>>, tables::Error> {
         self.call(tables::Error::Unavailable, self.inner.get(table, keys)).await
     }
+    async fn snapshot(&self, rows: &[(&'static Table, Key)]) -> Result<Vec<Option<Item>>, tables::Error> {
+        self.call(tables::Error::Unavailable, self.inner.snapshot(rows)).await
+    }
     async fn write(&self, write: Write) -> Result<(), tables::Error> {
         self.call(tables::Error::Unavailable, self.inner.write(write)).await
     }
@@ -307,7 +310,7 @@ impl Blobs for Mortal<dyn Blobs> {
 pub struct Counting {
     pub inner: Arc<dyn Tables>,
     pub gets: AtomicUsize,
-    pub queries: AtomicUsize,
+    pub snapshots: AtomicUsize,
 }
 
 #[async_trait]
@@ -316,6 +319,10 @@ impl Tables for Counting {
         self.gets.fetch_add(1, Ordering::SeqCst);
         self.inner.get(table, keys).await
     }
+    async fn snapshot(&self, rows: &[(&'static Table, Key)]) -> Result<Vec<Option<Item>>, tables::Error> {
+        self.snapshots.fetch_add(1, Ordering::SeqCst);
+        self.inner.snapshot(rows).await
+    }
     async fn write(&self, write: Write) -> Result<(), tables::Error> {
         self.inner.write(write).await
     }
@@ -323,7 +330,6 @@ impl Tables for Counting {
         self.inner.transact(token, writes).await
     }
     async fn query(&self, query: Query) -> Result<tables::Page, tables::Error> {
-        self.queries.fetch_add(1, Ordering::SeqCst);
         self.inner.query(query).await
     }
     async fn scan(
@@ -396,6 +402,9 @@ impl Blobs for Meanwhile<dyn Blobs> {
 impl Tables for Meanwhile<dyn Tables> {
     async fn get(&self, table: &'static Table, keys: &[Key]) -> Result<Vec<Option<Item>>, tables::Error> {
         self.inner.get(table, keys).await
+    }
+    async fn snapshot(&self, rows: &[(&'static Table, Key)]) -> Result<Vec<Option<Item>>, tables::Error> {
+        self.inner.snapshot(rows).await
     }
     async fn write(&self, write: Write) -> Result<(), tables::Error> {
         self.happen().await;

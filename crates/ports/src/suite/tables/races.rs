@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::transactions::token;
 use super::{PLAIN, SORTED, fresh, numbered, put, row, settled};
-use crate::tables::{Attr, Condition, Edit, Error, Item, Key, Tables, Write, get_one};
+use crate::tables::{Attr, Condition, Edit, Error, Item, Key, Table, Tables, Write, get_one};
 
 const WRITERS: i64 = 50;
 
@@ -116,6 +116,36 @@ pub async fn one_token_at_once_happens_once(tables: &Arc<dyn Tables>) {
     .await;
     assert!(results.iter().all(Result::is_ok), "{results:?}");
     assert_eq!(row(tables, &PLAIN, &key).await, Some(numbered(1)));
+}
+
+/// Whatever a snapshot shows of two rows that only change together, they are equal.
+pub async fn a_snapshot_sees_transactions_whole(tables: &Arc<dyn Tables>) {
+    const CHANGES: i64 = 100;
+    let pk = fresh("whole");
+    let rows = [(&PLAIN, Key::of(&pk)), (&SORTED, Key::sorted(&pk, "1"))];
+    for (table, key) in &rows {
+        put(tables, table, key, numbered(0)).await;
+    }
+    let (writer, written) = (tables.clone(), rows.clone());
+    let changes = tokio::spawn(async move {
+        for number in 1..=CHANGES {
+            let change = |(table, key): &(&'static Table, Key)| {
+                Write::put(table, key.clone(), numbered(number), Condition::Always)
+            };
+            let (token, writes) = (token(), written.iter().map(change).collect::<Vec<_>>());
+            settled(|| writer.transact(&token, writes.clone())).await.expect("a change");
+        }
+    });
+    let mut last = 0;
+    while last < CHANGES {
+        let read = settled(|| tables.snapshot(&rows)).await.expect("a snapshot");
+        let number = |place: usize| read[place].as_ref().and_then(|item| item.get("n")?.as_i64());
+        assert_eq!(number(0), number(1));
+        let seen = number(0).expect("the row");
+        assert!(seen >= last, "{seen} after {last}");
+        last = seen;
+    }
+    changes.await.expect("every change");
 }
 
 /// There is no such condition: the number is one of those that a row can have.

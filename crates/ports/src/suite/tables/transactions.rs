@@ -149,6 +149,37 @@ pub async fn bounds_of_transactions_are_kept(tables: &Arc<dyn Tables>) {
     assert_eq!(tables.transact(&token(), clean(MAX_TRANSACTION_ITEMS)).await, Ok(()));
 }
 
+/// A snapshot has rows of several tables in the order asked, and `None` for those that are not there.
+pub async fn a_snapshot_reads_rows_of_any_tables(tables: &Arc<dyn Tables>) {
+    let pk = fresh("snapshot");
+    let (plain, sorted) = (Key::of(&pk), Key::sorted(&pk, "1"));
+    put(tables, &PLAIN, &plain, numbered(1)).await;
+    put(tables, &SORTED, &sorted, Item::new()).await;
+    let absent = Key::sorted(&pk, "2");
+    let rows = [(&SORTED, absent), (&PLAIN, plain), (&SORTED, sorted)];
+    let read = tables.snapshot(&rows).await;
+    assert_eq!(read, Ok(vec![None, Some(numbered(1)), Some(Item::new())]));
+}
+
+/// 100 rows are read and 101 are not, nor a row twice, no row at all, or a key that is none.
+pub async fn bounds_of_snapshots_are_kept(tables: &Arc<dyn Tables>) {
+    let pk = fresh("wide");
+    let rows = |count: usize| {
+        (0..count).map(|number| (&SORTED, Key::sorted(&pk, format!("{number:03}")))).collect::<Vec<_>>()
+    };
+    assert_eq!(tables.snapshot(&rows(MAX_TRANSACTION_ITEMS)).await, Ok(vec![None; MAX_TRANSACTION_ITEMS]));
+    for rows in [
+        rows(MAX_TRANSACTION_ITEMS + 1),
+        [rows(1), rows(1)].concat(),
+        vec![],
+        vec![(&SORTED, Key::of(&pk))],
+        vec![(&PLAIN, Key::of(""))],
+    ] {
+        let read = tables.snapshot(&rows).await;
+        assert!(matches!(read, Err(Error::Invalid(_))), "{read:?}");
+    }
+}
+
 /// A token that no earlier case or run has used.
 pub(super) fn token() -> String {
     fresh("t")
