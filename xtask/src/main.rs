@@ -45,6 +45,9 @@ enum Chore {
         /// With optimised binaries: for long runs.
         #[arg(long)]
         release: bool,
+        /// What stands in for DynamoDB: `dynoxide` for long runs.
+        #[arg(long, value_enum, default_value_t)]
+        dynamodb: stack::Double,
     },
     /// Runs `dvss bench pipeline` and `dvss bench hop` on a stack of its own; figures go to stdout, as JSON.
     Bench {
@@ -98,9 +101,9 @@ struct One {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
         Chore::Test { embedded_only } => steps::test(root(), !embedded_only),
-        Chore::Soak { events, seed, release } => {
+        Chore::Soak { events, seed, release, dynamodb } => {
             effects::catch_interrupts()?;
-            soak::run(root(), &soak::Options { events: Some(events), seed: Some(seed), release })
+            soak::run(root(), &soak::Options { events: Some(events), seed: Some(seed), release, dynamodb })
         }
         Chore::Bench { events, hop_events } => {
             effects::catch_interrupts()?;

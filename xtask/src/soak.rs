@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use serde_json::Value;
 
 use crate::effects;
-use crate::stack::{Guard, Stack};
+use crate::stack::{Double, Guard, Stack};
 
 /// The name of the soak's stack.
 const STACK: &str = "soak";
@@ -24,12 +24,14 @@ pub struct Options {
     pub seed: Option<u64>,
     /// With optimised binaries.
     pub release: bool,
+    /// What stands in for DynamoDB.
+    pub dynamodb: Double,
 }
 
 /// Builds, brings the stack up, runs the soak and takes the stack down, whatever happens.
 pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let soak = build(root, options.release)?;
-    let stack = Stack::up(root, STACK)?;
+    let stack = Stack::up_with(root, STACK, options.dynamodb)?;
     let (addresses, logs) = (stack.addresses(), stack.logs());
     let guard = Guard::new(stack);
     let mut command = command(&soak, options, &addresses, &logs);
@@ -101,7 +103,7 @@ mod tests {
 
     #[test]
     fn what_was_asked_for_is_what_is_run() {
-        let options = Options { events: Some(7), seed: None, release: false };
+        let options = Options { events: Some(7), ..Options::default() };
         let command = command(Path::new("/t/soak"), &options, Path::new("/s.json"), Path::new("/logs"));
         let value = |name: &str| {
             let found = command.get_envs().find(|(known, _)| *known == name);

@@ -1,11 +1,17 @@
 //! The SDK's clients, set up once.
 
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::{
     RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient, StalledStreamProtectionConfig,
 };
+use aws_smithy_async::time::{SharedTimeSource, TimeSource};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use ports::Clock;
 use ports::tables::Table;
 
 use crate::retry::Timing;
@@ -27,17 +33,39 @@ struct Timings {
     dynamodb: Timing,
 }
 
-/// What tests put in the place of the network and of the machine's clock.
+/// What stands in the place of the network and of the machine's clock.
 #[derive(Default)]
 pub(crate) struct Doubles {
     pub http: Option<SharedHttpClient>,
-    pub time: Option<aws_smithy_async::time::SharedTimeSource>,
+    pub time: Option<SharedTimeSource>,
+}
+
+/// A clock, as the SDK asks for the time.
+struct ByClock(Arc<dyn Clock>);
+
+impl TimeSource for ByClock {
+    fn now(&self) -> SystemTime {
+        let millis = u64::try_from(self.0.now().as_millis()).unwrap_or(0);
+        UNIX_EPOCH + Duration::from_millis(millis)
+    }
+}
+
+impl fmt::Debug for ByClock {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ByClock")
+    }
 }
 
 impl Aws {
     /// Sets the clients up. Sends nothing to either service; looking for credentials may read files.
     pub async fn new(options: &Options) -> Self {
         Self::with_doubles(options, Doubles::default()).await
+    }
+
+    /// The same; requests are signed with this clock's time.
+    pub async fn by_clock(options: &Options, clock: Arc<dyn Clock>) -> Self {
+        let time = Some(SharedTimeSource::new(ByClock(clock)));
+        Self::with_doubles(options, Doubles { time, http: None }).await
     }
 
     pub(crate) async fn with_doubles(options: &Options, doubles: Doubles) -> Self {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use embedded::{Embedded, OpenError, SystemClock};
+use embedded::{Embedded, OpenError};
 use ports::tables::{Key, get_one};
 use ports::{Ports, blobs};
 use stores::tables::VENDORS;
@@ -16,6 +16,7 @@ use stores::topics::STAGES;
 
 pub use servers::{Servers, ServersOptions};
 
+use crate::clock;
 use crate::config::Config;
 
 /// Looks at a directory that another process holds, and the wait between them.
@@ -109,7 +110,7 @@ fn open_embedded(data: &Path, config: &Config) -> anyhow::Result<Result<Ports, O
     let mut options = config.store.clone();
     options.log.session_timeout = config.runtime.max_poll_interval;
     options.log.transaction_timeout = config.runtime.transaction_timeout;
-    let embedded = Embedded::open(data, options, embedded_parts(), Arc::new(SystemClock));
+    let embedded = Embedded::open(data, options, embedded_parts(), clock::of_the_process()?);
     Ok(embedded.map(|embedded| embedded.ports()))
 }
 

@@ -14,7 +14,7 @@ use crate::backend::ServersOptions;
 use crate::cli::Place;
 
 /// Environment names that are flags' own, or the tests', not keys of the file.
-const RESERVED: [&str; 8] = [
+const RESERVED: [&str; 9] = [
     "DVSS_SERVER",
     "DVSS_CONFIG",
     "DVSS_DATA",
@@ -23,6 +23,7 @@ const RESERVED: [&str; 8] = [
     "DVSS_LOG",
     "DVSS_TEST_STACK",
     "DVSS_CORPUS",
+    "DVSS_CLOCK_OFF",
 ];
 /// Prefix of names that tests use to break a process on purpose.
 const RESERVED_PREFIX: &str = "DVSS_FAILPOINT";

@@ -17,6 +17,7 @@ mod backend;
 mod bench;
 mod cli;
 mod client;
+mod clock;
 mod commands;
 mod config;
 mod demo;

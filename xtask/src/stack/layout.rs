@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::provision;
-use super::server::Server;
+use super::server::{Double, Server};
 
 /// Paths of one stack. Stacks share the servers' programs, nothing else.
 #[derive(Clone)]
@@ -11,12 +11,24 @@ pub struct Layout {
     root: PathBuf,
     name: String,
     home: PathBuf,
+    double: Double,
 }
 
 impl Layout {
     /// The stack of this name in the workspace `root`; the one without a name is `cargo xtask stack`'s own.
     pub fn new(root: &Path, name: &str) -> Self {
-        Self { root: root.to_owned(), name: name.to_owned(), home: root.join("target/stack").join(name) }
+        let home = root.join("target/stack").join(name);
+        Self { root: root.to_owned(), name: name.to_owned(), home, double: Double::default() }
+    }
+
+    /// The same, where this stands in for DynamoDB.
+    pub fn with(self, double: Double) -> Self {
+        Self { double, ..self }
+    }
+
+    /// What stands in for DynamoDB.
+    pub fn double(&self) -> Double {
+        self.double
     }
 
     /// The stack's name.
@@ -31,7 +43,7 @@ impl Layout {
 
     /// The programs of one.
     pub fn server(&self, server: Server) -> PathBuf {
-        self.servers().join(provision::directory_name(server))
+        self.servers().join(provision::directory_name(server, self.double))
     }
 
     /// The directory of this stack.

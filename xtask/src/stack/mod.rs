@@ -2,7 +2,6 @@
 //! registry. [`Stack::up`] gives a running one, which its owner stops with [`Stack::down`].
 
 mod data;
-mod faketime;
 mod layout;
 mod ports;
 mod prerequisites;
@@ -24,8 +23,8 @@ use serde_json::json;
 use self::layout::Layout;
 pub use self::prerequisites::{CMAKE, OPENSSL, PKG_CONFIG, require};
 use self::process::Process;
-pub use self::server::Server;
 use self::server::{ACCESS_KEY, CONFLUENT_API, KAFKA_PASSWORD, KAFKA_USER, Ports, SECRET_KEY};
+pub use self::server::{Double, Server};
 use crate::effects::{self, now, pause};
 
 /// Names the file with the stack's addresses to whoever tests against it.
@@ -46,6 +45,8 @@ pub struct Stack {
 /// What was started, written down after each start so that whatever happens next it can be stopped.
 #[derive(Serialize, Deserialize)]
 struct Record {
+    #[serde(default)]
+    double: Double,
     ports: Ports,
     processes: BTreeMap<Server, Process>,
 }
@@ -56,14 +57,20 @@ impl Stack {
     ///
     /// Where it fails it stops what runs, and leaves the logs.
     pub fn up(root: &Path, name: &str) -> anyhow::Result<Self> {
+        Self::up_with(root, name, Double::default())
+    }
+
+    /// The same, where this stands in for DynamoDB, unless another one runs already.
+    pub fn up_with(root: &Path, name: &str, double: Double) -> anyhow::Result<Self> {
         let layout = Layout::new(root, name);
         let lock = lock(&layout)?;
+        let running = read_record(&layout)?.filter(|record| record.processes.values().any(Process::lives));
+        let layout = layout.with(running.as_ref().map_or(double, |record| record.double));
         provision::provision(&layout)?;
         python::provision(&layout)?;
-        faketime::provision()?;
-        let record = match read_record(&layout)? {
-            Some(record) if record.processes.values().any(Process::lives) => record,
-            earlier => fresh(&layout, earlier)?,
+        let record = match running {
+            Some(record) => record,
+            None => fresh(&layout)?,
         };
         let mut stack = Self { layout, record, _lock: lock };
         match stack.start_all() {
@@ -83,7 +90,11 @@ impl Stack {
             return Ok(None);
         }
         let lock = lock(&layout)?;
-        Ok(read_record(&layout)?.map(|record| Self { layout, record, _lock: lock }))
+        Ok(read_record(&layout)?.map(|record| Self::of(layout, record, lock)))
+    }
+
+    fn of(layout: Layout, record: Record, lock: File) -> Self {
+        Self { layout: layout.with(record.double), record, _lock: lock }
     }
 
     /// The file with its addresses, for [`ADDRESSES`].
@@ -200,7 +211,7 @@ impl Stack {
         format!(
             "{:<9} {:<7} {state}, log {}",
             server.name(),
-            server.version(),
+            server.version_of(self.layout.double()),
             self.layout.log(server).display()
         )
     }
@@ -244,16 +255,13 @@ fn take_down(layout: Layout) -> anyhow::Result<()> {
         }
     };
     match read_record(&layout)? {
-        Some(record) => Stack { layout, record, _lock: lock }.down(),
+        Some(record) => Stack::of(layout, record, lock).down(),
         None => Ok(()),
     }
 }
 
 /// Empty directories, new ports, nothing started.
-fn fresh(layout: &Layout, earlier: Option<Record>) -> anyhow::Result<Record> {
-    if let Some(earlier) = earlier {
-        stop_all(&earlier)?;
-    }
+fn fresh(layout: &Layout) -> anyhow::Result<Record> {
     data::remove(layout)?;
     data::remove_if_there(&layout.logs())?;
     data::create(layout)?;
@@ -267,7 +275,7 @@ fn fresh(layout: &Layout, earlier: Option<Record>) -> anyhow::Result<Record> {
             bail!("the broker was not prepared:\n{}", last_lines(&layout.log(Server::Kafka)));
         }
     }
-    Ok(Record { ports, processes: BTreeMap::new() })
+    Ok(Record { double: layout.double(), ports, processes: BTreeMap::new() })
 }
 
 /// Asks all to end, waits, and kills what stays.
@@ -301,7 +309,6 @@ fn addresses(layout: &Layout, ports: &Ports, chores: &Path) -> serde_json::Value
         "registry": format!("{}{CONFLUENT_API}", url(ports.registry)),
         "kafkaTools": {"classpath": server::classes(&layout.server(Server::Kafka))},
         "python": python::interpreter(layout),
-        "faketime": faketime::library(),
         "control": [chores, Path::new("stack"), Path::new("--name"), Path::new(layout.name())],
     })
 }
@@ -382,8 +389,7 @@ mod tests {
             "registry": "http://127.0.0.1:5/apis/ccompat/v7",
             "kafkaTools": {"classpath": format!("{}/libs/*", layout.server(Server::Kafka).display())},
             "python": python::interpreter(&layout),
-            "faketime": faketime::library(),
-            "control": ["/bin/xtask", "stack", "--name", "x"],
+                "control": ["/bin/xtask", "stack", "--name", "x"],
         });
         assert_eq!(addresses(&layout, &ports, Path::new("/bin/xtask")), expected);
     }
@@ -395,7 +401,9 @@ mod tests {
         fs::create_dir_all(layout.home()).expect("a directory");
         assert!(read_record(&layout).expect("none").is_none());
         let ports = Ports { kafka: 1, kafka_secured: 6, controller: 2, s3: 3, dynamodb: 4, registry: 5 };
-        let text = serde_json::to_string(&Record { ports, processes: BTreeMap::new() }).expect("JSON");
+        let text =
+            serde_json::to_string(&Record { double: Double::Dynoxide, ports, processes: BTreeMap::new() })
+                .expect("JSON");
         write_whole(&layout.record(), &text).expect("written");
         let read = read_record(&layout).expect("readable").expect("one");
         assert_eq!(serde_json::to_string(&read).expect("JSON"), text);

@@ -51,9 +51,6 @@ pub const OPENSSL: Prerequisite = Prerequisite {
     oldest: (1, 1),
     package: "libssl-dev",
 };
-/// Shows a process another time.
-pub const FAKETIME: Prerequisite =
-    Prerequisite { name: "faketime", probe: &["faketime", "--version"], oldest: (0, 9), package: "faketime" };
 /// Makes environments of its own, with `pip` in them.
 pub const PYTHON: Prerequisite = Prerequisite {
     name: "Python with venv",

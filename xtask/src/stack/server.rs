@@ -23,6 +23,19 @@ pub enum Server {
     Registry,
 }
 
+/// What stands in for DynamoDB.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Double {
+    /// AWS's own, DynamoDB Local: what tests go by. It gets slow beyond a million rows.
+    #[default]
+    Local,
+    /// dynoxide, on SQLite too, but several times as fast: for long runs.
+    Dynoxide,
+}
+
 /// Loopback ports of a stack. They stay the same while it is up, whichever server restarts.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Ports {
@@ -49,7 +62,7 @@ pub const SECRET_KEY: &str = "dvss-test-secret";
 pub const KAFKA_USER: &str = "dvss-test";
 /// The password, and that of the broker's key. As little of a secret.
 pub const KAFKA_PASSWORD: &str = "dvss-test-secret";
-/// DynamoDB Local wants to see a signature, and does not check it.
+/// Who stands in for DynamoDB wants to see a signature, and does not check it.
 const UNCHECKED_SIGNATURE: &str = "AWS4-HMAC-SHA256 Credential=stack/20260101/us-east-1/dynamodb/aws4_request, \
                                    SignedHeaders=host, Signature=0";
 /// Path of the registry's API as Confluent's clients know it.
@@ -69,7 +82,15 @@ impl Server {
         }
     }
 
-    /// The version that is used, as its package manager writes it.
+    /// The version that is used, as its package manager writes it, where this stands in for DynamoDB.
+    pub fn version_of(self, double: Double) -> &'static str {
+        match (self, double) {
+            (Self::Dynamodb, Double::Dynoxide) => "3.2.0",
+            _ => self.version(),
+        }
+    }
+
+    /// The version that is used where nothing else is asked for.
     pub fn version(self) -> &'static str {
         match self {
             Self::Kafka => "4.1.1",
@@ -89,6 +110,12 @@ impl Server {
                 let mut command = java(&["-Xmx384m"], &home);
                 command.arg(format!("-Dlog4j2.configurationFile={}", layout.log4j().display()));
                 command.args(["-cp", &classes, "kafka.Kafka"]).arg(layout.kafka_properties());
+                command
+            }
+            Self::Dynamodb if layout.double() == Double::Dynoxide => {
+                let mut command = clean_command(&home.join("bin/dynoxide"));
+                command.args(["serve", "--log", "quiet", "--port", &ports.dynamodb.to_string()]);
+                command.arg("--db-path").arg(data.join("dynoxide.db"));
                 command
             }
             Self::Dynamodb => {
@@ -137,6 +164,7 @@ impl Server {
                     ("X-Amz-Target", "DynamoDB_20120810.ListTables"),
                     ("Content-Type", "application/x-amz-json-1.0"),
                     ("Authorization", UNCHECKED_SIGNATURE),
+                    ("X-Amz-Date", "20260101T000000Z"),
                 ];
                 probe::answers(ports.dynamodb, "POST", "/", &headers, "{}")
             }

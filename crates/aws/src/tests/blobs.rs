@@ -1,17 +1,15 @@
 //! S3, real.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_smithy_async::time::SharedTimeSource;
 use aws_smithy_types::base64;
 use bytes::Bytes;
-use contract::Fingerprint;
+use contract::{Fingerprint, Timestamp};
 use ports::Blobs;
 use ports::blobs::{Condition, Error, Metadata};
 
 use super::{stack, unique};
-use crate::connect::Doubles;
 use crate::{Aws, Bucket, BucketStep, Credentials, Options, Upload};
 
 /// A bucket of its own for every test.
@@ -73,22 +71,21 @@ async fn wrong_credentials_are_denied_and_said_so() {
     }
 }
 
-#[derive(Debug)]
 struct Ahead(Duration);
 
-impl aws_smithy_async::time::TimeSource for Ahead {
+impl ports::Clock for Ahead {
     #[expect(clippy::disallowed_methods, reason = "a clock that is off")]
-    fn now(&self) -> SystemTime {
-        SystemTime::now() + self.0
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970") + self.0;
+        Timestamp::from_millis(i64::try_from(since.as_millis()).expect("not yet")).expect("a time")
     }
 }
 
 #[tokio::test]
 async fn a_clock_that_is_off_costs_one_request() {
     let Some((_, there)) = bucket().await else { return };
-    let time = Some(SharedTimeSource::new(Ahead(Duration::from_hours(2))));
     let options = stack().expect("it was there");
-    let aws = Aws::with_doubles(&options, Doubles { time, http: None }).await;
+    let aws = Aws::by_clock(&options, Arc::new(Ahead(Duration::from_hours(2)))).await;
     let bucket = aws.bucket(there.bucket());
     bucket.put("x", Bytes::from("x"), Metadata::new(), Condition::Absent).await.expect("a put");
     assert_eq!(bucket.get("x").await.expect("an object").bytes, "x");

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use aws::{Aws, TablePlan, TableStep, Together};
 use contract::VendorId;
-use embedded::SystemClock;
 use kafka::{Admin, KafkaLog, Prefixed, Registry};
 use ports::{Log, Ports};
 use serde::{Deserialize, Serialize};
 use stores::topics::TopicSpec;
 
 use super::topics;
+use crate::clock;
 use crate::config::Config;
 
 /// How the servers are reached; with this section dvss works on them, and `data` and `store` mean nothing.
@@ -59,7 +59,8 @@ impl Servers {
         let log = KafkaLog::open(kafka)?;
         let admin = Admin::new(&log)?;
         let registry = Arc::new(Registry::open(&options.registry)?.under(&options.prefix));
-        let aws = Aws::new(&options.aws).await;
+        let clock = clock::of_the_process()?;
+        let aws = Aws::by_clock(&options.aws, Arc::clone(&clock)).await;
         let prefix = options.prefix.clone();
         let log: Arc<dyn Log> =
             if prefix.is_empty() { Arc::new(log) } else { Arc::new(Prefixed::new(Arc::new(log), &prefix)) };
@@ -69,7 +70,7 @@ impl Servers {
             normalized: Arc::new(aws.normalized()),
             tables: Arc::new(Together::new(Arc::new(aws.tables()))),
             schemas: Arc::clone(&registry) as Arc<dyn ports::Schemas>,
-            clock: Arc::new(SystemClock),
+            clock,
         };
         let sizes = topics::Sizes {
             partitions: options.partitions,
