@@ -9,8 +9,8 @@ async fn off_by(place: &Place, by: &str) -> Dvss {
     place.up().env("DVSS_CLOCK_OFF", by).go().await
 }
 
-/// Three hours off: S3 refuses the first signature and the next one is right, groups and transactions know
-/// no clocks, ids are the vendors' times. What a clock decides, whether an event lies in the future, says so.
+/// Three hours off: groups and transactions know no clocks, ids are the vendors' times, and a signature that S3
+/// refuses for its time is made again. What a clock decides, whether an event lies in the future, says so.
 #[tokio::test]
 async fn a_clock_that_is_off_loses_and_repeats_nothing() {
     let Some(stack) = stack() else { return };

@@ -6,17 +6,17 @@ use std::process::Command;
 use anyhow::bail;
 
 use crate::effects;
-use crate::stack::{Guard, Stack};
+use crate::stack::{Double, Guard, Stack};
 
 /// The name of its stack.
 const STACK: &str = "bench";
 
 /// Builds dvss, brings the stack up, measures and takes the stack down, whatever happens.
-pub fn run(root: &Path, events: u32, hop_events: u32) -> anyhow::Result<()> {
+pub fn run(root: &Path, events: u32, hop_events: u32, dynamodb: Double) -> anyhow::Result<()> {
     let mut build = Command::new("cargo");
     build.args(["build", "--release", "--locked", "--package", "dvss", "--bin", "dvss"]);
     run_one(build.current_dir(root))?;
-    let stack = Stack::up(root, STACK)?;
+    let stack = Stack::up(root, STACK, dynamodb)?;
     let configuration = stack.configuration();
     let guard = Guard::new(stack);
     for (bench, count) in [("hop", hop_events), ("pipeline", events)] {

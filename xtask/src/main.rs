@@ -45,9 +45,8 @@ enum Chore {
         /// With optimised binaries: for long runs.
         #[arg(long)]
         release: bool,
-        /// What stands in for DynamoDB: `dynoxide` for long runs.
-        #[arg(long, value_enum, default_value_t)]
-        dynamodb: stack::Double,
+        #[command(flatten)]
+        double: StandIn,
     },
     /// Runs `dvss bench pipeline` and `dvss bench hop` on a stack of its own; figures go to stdout, as JSON.
     Bench {
@@ -57,6 +56,8 @@ enum Chore {
         /// Events of each run of the hop.
         #[arg(long, default_value_t = 100_000)]
         hop_events: u32,
+        #[command(flatten)]
+        double: StandIn,
     },
     /// Gets the tools that `test` uses, into target/tools.
     Tools,
@@ -70,10 +71,17 @@ enum Chore {
     },
 }
 
+#[derive(clap::Args)]
+struct StandIn {
+    /// What stands in for DynamoDB.
+    #[arg(long, value_enum, default_value_t)]
+    dynamodb: stack::Double,
+}
+
 #[derive(Subcommand)]
 enum StackChore {
     /// Gets the servers, starts them and waits until they answer; prints what to set to test against them.
-    Up,
+    Up(StandIn),
     /// Stops what `up` started, and removes its data.
     Down,
     /// Says which servers answer.
@@ -101,13 +109,13 @@ struct One {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
         Chore::Test { embedded_only } => steps::test(root(), !embedded_only),
-        Chore::Soak { events, seed, release, dynamodb } => {
+        Chore::Soak { events, seed, release, double: StandIn { dynamodb } } => {
             effects::catch_interrupts()?;
             soak::run(root(), &soak::Options { events: Some(events), seed: Some(seed), release, dynamodb })
         }
-        Chore::Bench { events, hop_events } => {
+        Chore::Bench { events, hop_events, double } => {
             effects::catch_interrupts()?;
-            bench::run(root(), events, hop_events)
+            bench::run(root(), events, hop_events, double.dynamodb)
         }
         Chore::Tools => {
             for tool in [tools::NEXTEST, tools::DENY] {
@@ -123,9 +131,9 @@ fn run(name: &str, chore: &StackChore) -> anyhow::Result<()> {
     effects::catch_interrupts()?;
     let found = || Stack::find(root(), name)?.context("there is no stack; run: cargo xtask stack up");
     match chore {
-        StackChore::Up => {
+        StackChore::Up(double) => {
             let start = effects::now();
-            let stack = Stack::up(root(), name)?;
+            let stack = Stack::up(root(), name, double.dynamodb)?;
             eprintln!("xtask: the stack is up after {:.1} s", (effects::now() - start).as_secs_f64());
             eprintln!("xtask: logs lie in {}", stack.logs().display());
             println!("export {}={}", stack::ADDRESSES, stack.addresses().display());

@@ -31,7 +31,7 @@ pub struct Options {
 /// Builds, brings the stack up, runs the soak and takes the stack down, whatever happens.
 pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let soak = build(root, options.release)?;
-    let stack = Stack::up_with(root, STACK, options.dynamodb)?;
+    let stack = Stack::up(root, STACK, options.dynamodb)?;
     let (addresses, logs) = (stack.addresses(), stack.logs());
     let guard = Guard::new(stack);
     let mut command = command(&soak, options, &addresses, &logs);

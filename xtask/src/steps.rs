@@ -85,7 +85,7 @@ fn tests(nextest: Option<&Path>, filter: &str) -> Command {
 fn bring_up(root: &Path, count: usize) -> anyhow::Result<(Guard, PathBuf)> {
     eprintln!("xtask: {}/{count} the stack", count - 2);
     let start = now();
-    let stack = Stack::up(root, STACK)?;
+    let stack = Stack::up(root, STACK, stack::Double::default())?;
     let addresses = stack.addresses();
     eprintln!("xtask: {}/{count} took {:.1} s", count - 2, (now() - start).as_secs_f64());
     Ok((Guard::new(stack), addresses))

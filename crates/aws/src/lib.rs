@@ -14,7 +14,7 @@
 //! single write then is `Unavailable` at once, and the caller recognises its own work as the ports ask it to.
 //!
 //! **How many at once.** Calls wait here before a service gets more than it answers in time; the rule is in `limit`.
-//! Such a wait counts as the call's time.
+//! Such a wait counts as the call's time, and takes two thirds of it at most.
 //!
 //! **Clocks.** Requests are signed with the time, and the services refuse what is more than some minutes off.
 //! The SDK learns the difference from the answer's `Date` and signs the next request with it, so a clock that

@@ -46,6 +46,7 @@ impl Limit {
     pub(crate) fn new(service: &'static str, slow: Duration) -> Arc<Self> {
         let state = State { limit: FIRST * PARTS, places: FIRST, shrunk: Instant::now() };
         let places = Arc::new(Semaphore::new(count(FIRST)));
+        show(service, FIRST);
         Arc::new(Self { service, slow, places, state: Mutex::new(state) })
     }
 
@@ -54,7 +55,14 @@ impl Limit {
         let permit = timeout_at(until, Arc::clone(&self.places).acquire_owned()).await.ok()?;
         // It is never closed.
         let permit = permit.ok()?;
-        Some(Place { limit: Arc::clone(self), permit: Some(permit), began: Instant::now(), troubled: false })
+        let began = Instant::now();
+        Some(Place {
+            limit: Arc::clone(self),
+            permit: Some(permit),
+            began,
+            asked: Some(began),
+            seen: Seen::Nothing,
+        })
     }
 
     /// How many calls may be under way.
@@ -62,14 +70,14 @@ impl Limit {
         self.state.lock().limit / PARTS
     }
 
-    fn learn(&self, permit: OwnedSemaphorePermit, began: Instant, troubled: bool) {
+    fn learn(&self, permit: OwnedSemaphorePermit, began: Instant, seen: Seen) {
         let mut state = self.state.lock();
-        if troubled {
+        if seen == Seen::Trouble {
             if began >= state.shrunk {
                 state.limit = (state.limit / 4 * 3).max(LEAST * PARTS);
                 state.shrunk = Instant::now();
             }
-        } else if (state.places - free(&self.places)) * 2 > state.places {
+        } else if seen == Seen::Answer && (state.places - free(&self.places)) * 2 > state.places {
             // What is not used does not show what would happen if it were.
             state.limit = (state.limit + PARTS * PARTS / state.limit).min(MOST * PARTS);
         }
@@ -85,9 +93,13 @@ impl Limit {
         } else {
             return;
         }
-        let shown = f64::from(u32::try_from(state.places).unwrap_or(u32::MAX));
-        metrics::gauge!(AWS_CALLS_LIMIT, label::SERVICE => self.service).set(shown);
+        show(self.service, state.places);
     }
+}
+
+fn show(service: &'static str, places: u64) {
+    let shown = f64::from(u32::try_from(places).unwrap_or(u32::MAX));
+    metrics::gauge!(AWS_CALLS_LIMIT, label::SERVICE => service).set(shown);
 }
 
 fn count(places: u64) -> usize {
@@ -98,27 +110,55 @@ fn free(places: &Semaphore) -> u64 {
     u64::try_from(places.available_permits()).unwrap_or(0)
 }
 
+/// What a call has shown of the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// Nothing yet.
+    Nothing,
+    /// It answers, soon enough.
+    Answer,
+    /// It was slow, did not answer, or asked to slow down.
+    Trouble,
+}
+
 /// A call that is under way; what became of it is learned from when it goes.
 pub(crate) struct Place {
     limit: Arc<Limit>,
     permit: Option<OwnedSemaphorePermit>,
     began: Instant,
-    troubled: bool,
+    /// Since when an answer is waited for, while one is.
+    asked: Option<Instant>,
+    seen: Seen,
 }
 
 impl Place {
-    /// The service did not answer, or asked to slow down.
-    pub(crate) fn trouble(&mut self) {
-        self.troubled = true;
+    /// The service is asked, for the first time or again: a pause in between is no fault of its.
+    pub(crate) fn asks(&mut self) {
+        self.asked = Some(Instant::now());
+    }
+
+    /// It answered, and whether it is well.
+    pub(crate) fn answered(&mut self, well: bool) {
+        let slow = self.is_slow();
+        self.asked = None;
+        if !well || slow {
+            self.seen = Seen::Trouble;
+        } else if self.seen == Seen::Nothing {
+            self.seen = Seen::Answer;
+        }
+    }
+
+    fn is_slow(&self) -> bool {
+        self.asked.is_some_and(|asked| asked.elapsed() > self.limit.slow)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         // Also where nobody waited for the answer any longer.
-        let troubled = self.troubled || self.began.elapsed() > self.limit.slow;
+        let seen = if self.is_slow() { Seen::Trouble } else { self.seen };
         if let Some(permit) = self.permit.take() {
-            self.limit.learn(permit, self.began, troubled);
+            self.limit.learn(permit, self.began, seen);
         }
     }
 }
@@ -162,9 +202,9 @@ mod tests {
             callers.spawn(async move {
                 let mut made = 0;
                 while Instant::now() < until {
-                    let place = limit.enter(until + SLOW * 100).await.expect("a place, in time");
+                    let mut place = limit.enter(until + SLOW * 100).await.expect("a place, in time");
                     service.call().await;
-                    drop(place);
+                    place.answered(true);
                     made += 1;
                 }
                 made
@@ -204,7 +244,7 @@ mod tests {
             }
             assert!(limit.enter(Instant::now()).await.is_none(), "{expected} places");
             tokio::time::advance(Duration::from_millis(1)).await;
-            round.iter_mut().for_each(Place::trouble);
+            round.iter_mut().for_each(|place| place.answered(false));
             drop(round);
             expected = (expected * 3 / 4).max(LEAST);
             assert!((expected..=expected + 1).contains(&limit.now()), "{} of {expected}", limit.now());
@@ -214,10 +254,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn where_few_calls_are_made_nothing_is_learned() {
+    async fn where_few_calls_are_made_or_their_answers_not_waited_for_nothing_is_learned() {
         let limit = Limit::new("test", SLOW);
         for _ in 0..10_000 {
-            drop(limit.enter(Instant::now() + SLOW).await.expect("a place"));
+            limit.enter(Instant::now() + SLOW).await.expect("a place").answered(true);
+        }
+        for _ in 0..1_000 {
+            let mut gone = Vec::new();
+            for _ in 0..FIRST {
+                gone.push(limit.enter(Instant::now() + SLOW).await.expect("a place"));
+            }
         }
         assert_eq!(limit.now(), FIRST);
         let slow = limit.enter(Instant::now() + SLOW).await.expect("a place");

@@ -13,7 +13,7 @@ pub struct Options {
     pub region: String,
     /// Fixed credentials. Default: the SDK's chain (environment, profile, web identity, container, instance).
     pub credentials: Option<Credentials>,
-    /// Longest time of one call, all its attempts and pauses included; below the runtime's call time-out, so
+    /// Longest time of one call, all its attempts, pauses and the wait for room included; below the runtime's call time-out, so
     /// that the reason is told. Default 1.5 s.
     #[serde(with = "contract::duration")]
     pub call_timeout: Duration,

@@ -39,12 +39,13 @@ impl Timing {
         Self { call: options.call_timeout, limit: Limit::new(service, options.call_timeout / 3) }
     }
 
-    /// A call begins, as soon as there is room for it; its time runs already.
+    /// A call begins, as soon as there is room for it; its time runs already. Whoever finds room has a third of it
+    /// left at least: cut off any sooner, a call would say nothing about the service, which does its work all the same.
     pub(crate) async fn begin(&self, twice: Twice) -> Result<Call, Fault> {
-        let until = Instant::now() + self.call;
-        let Some(place) = self.limit.enter(until).await else {
-            let (time, others) = (self.call.as_millis(), self.limit.now());
-            let text = format!("not asked within {time} ms: it is slow, and {others} calls are under way");
+        let (until, room) = (Instant::now() + self.call, self.call - self.call / 3);
+        let Some(place) = self.limit.enter(Instant::now() + room).await else {
+            let (room, most) = (room.as_millis(), self.limit.now());
+            let text = format!("not asked within {room} ms: it is slow, and gets {most} calls at once");
             return Err(Fault::Throttled(text));
         };
         Ok(Call { time: self.call, place, until, twice, failed: 0, alike: 0, last: None })
@@ -66,19 +67,19 @@ pub(crate) struct Call {
 impl Call {
     /// One attempt, cut off at the end of the call's time.
     pub(crate) async fn attempt<T>(
-        &self,
+        &mut self,
         attempt: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
+        self.place.asks();
         let ended = || Fault::Unknown(format!("no answer within {} ms", self.time.as_millis()));
-        timeout_at(self.until, attempt).await.unwrap_or_else(|_| Err(ended()))
+        let answer = timeout_at(self.until, attempt).await.unwrap_or_else(|_| Err(ended()));
+        self.place.answered(!matches!(answer, Err(Fault::Throttled(_) | Fault::Unknown(_))));
+        answer
     }
 
     /// Waits for the next attempt; the fault itself where there is none.
     pub(crate) async fn again(&mut self, fault: Fault) -> Result<(), Fault> {
         self.failed += 1;
-        if matches!(fault, Fault::Throttled(_) | Fault::Unknown(_)) {
-            self.place.trouble();
-        }
         let last = self.last.replace(std::mem::discriminant(&fault));
         self.alike = if last == self.last { self.alike + 1 } else { 1 };
         if !tried_again(&fault, self.twice, self.alike) {
@@ -172,20 +173,66 @@ mod tests {
             calls.push(timing.begin(Twice::Harmless).await.expect("there is room"));
         }
         let Err(fault) = timing.begin(Twice::Harmless).await else { panic!("there is no room") };
-        let told = "not asked within 1500 ms: it is slow, and 32 calls are under way";
+        let told = "not asked within 1000 ms: it is slow, and gets 32 calls at once";
         assert_eq!(fault, Fault::Throttled(told.to_owned()));
-        assert_eq!(began.elapsed(), timing.call);
+        assert_eq!(began.elapsed(), timing.call - timing.call / 3);
         for (fault, expected) in [
+            // However often and long it is waited for: somebody else is writing, and the service is quick.
             (Fault::Conflict(String::new()), room),
             (Fault::Invalid(String::new()), room),
             (Fault::Throttled(String::new()), room * 3 / 4),
+            (Fault::Unknown(String::new()), room * 3 / 4),
         ] {
             let timing = Timing::of("test", &Options::default());
-            tokio::time::advance(Duration::from_millis(1)).await;
             let mut call = timing.begin(Twice::Harmless).await.expect("there is room");
-            let _ended = call.again(fault.clone()).await;
+            while let Err(fault) = call.attempt(async { Err::<(), _>(fault.clone()) }).await {
+                if call.again(fault).await.is_err() {
+                    break;
+                }
+            }
             drop(call);
             assert_eq!(timing.limit.now(), expected, "{fault:?}");
         }
+    }
+
+    /// Where more is asked for than a service can do, it does what it can, and nearly all of it is of use.
+    #[tokio::test(start_paused = true)]
+    async fn what_a_service_can_do_is_of_use_also_where_much_more_is_asked_for() {
+        use std::sync::atomic::{AtomicU64, Ordering};
+        const EACH: Duration = Duration::from_millis(25);
+        let timing = Timing::of("test", &Options::default());
+        // One after another, in the order in which they came; also those that nobody waits for any more.
+        let free = Arc::new(parking_lot::Mutex::new(Instant::now()));
+        let (asked, answered) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let end = Instant::now() + Duration::from_mins(2);
+        let callers = (0..128).map(|_| {
+            let (timing, free, asked, answered) =
+                (timing.clone(), Arc::clone(&free), Arc::clone(&asked), Arc::clone(&answered));
+            tokio::spawn(async move {
+                while Instant::now() < end {
+                    let Ok(mut call) = timing.begin(Twice::Counts).await else { continue };
+                    asked.fetch_add(1, Ordering::SeqCst);
+                    let done = {
+                        let mut free = free.lock();
+                        *free = (*free).max(Instant::now()) + EACH;
+                        *free
+                    };
+                    let answer = call.attempt(async {
+                        tokio::time::sleep_until(done).await;
+                        Ok(())
+                    });
+                    if answer.await.is_ok() {
+                        answered.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            })
+        });
+        for caller in callers.collect::<Vec<_>>() {
+            caller.await.expect("it ends");
+        }
+        let (asked, answered) = (asked.load(Ordering::SeqCst), answered.load(Ordering::SeqCst));
+        let could = 120_000 / 25;
+        assert!(answered > could * 9 / 10, "{answered} of {could} that it could, of {asked} asked for");
+        assert!(asked - answered < asked / 20, "{answered} of {asked} were of use");
     }
 }

@@ -23,8 +23,9 @@ use tokio::time::timeout;
 const MOST_KEYS: usize = 100;
 /// Most reads of a table that are under way before others wait and gather; and most senders of a table.
 const MOST_READS: usize = 2;
-/// A read that is under way for longer gives its place back.
-const SLOW: Duration = Duration::from_millis(30);
+/// A read that is under way for longer gives its place back. Waiting until the service has room for it is a part of
+/// that (`limit`): where it is slow, reads had better grow than become more.
+const SLOW: Duration = Duration::from_millis(100);
 
 type Answer = Result<Vec<Option<Item>>, Error>;
 

@@ -1,7 +1,7 @@
-//! The clock that everything in the process goes by.
+//! The clock that a role goes by, whatever it keeps its data on.
 //!
 //! A debug build shows another time where `DVSS_CLOCK_OFF` says so: `-3h` is three hours behind, `2m` two minutes
-//! ahead. Kafka's client has its own clock, by which it waits and no more.
+//! ahead. Kafka's client has the machine's, by which it waits and no more.
 
 use std::sync::Arc;
 

@@ -240,7 +240,7 @@ pub enum Error {
     /// that write's condition failed, with the row as it is (empty where it is absent).
     #[error("a condition does not hold")]
     Condition(Vec<Option<Item>>),
-    /// Another transaction holds one of the rows; try again with the same token.
+    /// Another transaction holds one of the rows; nothing was done. Try again, a transaction with the same token.
     #[error("another transaction is writing one of the rows")]
     Conflict,
     /// Slow down, or no answer; **the write may have happened**.
@@ -267,7 +267,8 @@ pub trait Tables: Send + Sync {
     async fn get(&self, table: &'static Table, keys: &[Key]) -> Result<Vec<Option<Item>>, Error>;
 
     /// Reads up to 100 different rows, of any tables, as they were at one moment: all of a transaction or nothing
-    /// of it. In the order asked; `None` where there is none. Costs twice what [`Tables::get`] does.
+    /// of it. In the order asked; `None` where there is none. Costs twice what [`Tables::get`] does. A transaction
+    /// that is writing one of the rows may make it fail with [`Error::Conflict`]; ask again.
     async fn snapshot(&self, rows: &[(&'static Table, Key)]) -> Result<Vec<Option<Item>>, Error>;
 
     /// One write. Durable when it returns Ok. After [`Error::Unavailable`] the caller asks again and

@@ -37,7 +37,7 @@ fn late(weather: &Arc<Weather>) -> Box<Late> {
     let (weather, count) = (Arc::clone(weather), AtomicU64::new(0));
     Box::new(move |writes| {
         let count = count.fetch_add(1, Ordering::Relaxed);
-        if !weather.rough("a transaction is seen row by row", count) {
+        if !weather.tears(count) {
             return Vec::new();
         }
         let late = |place: &usize| draw::chance(weather.number(("late", count, *place)), 500_000);
@@ -52,6 +52,9 @@ impl Tables for RoughTables {
     }
 
     async fn snapshot(&self, rows: &[(&'static Table, Key)]) -> Result<Vec<Option<Item>>, tables::Error> {
+        if self.weather.rough("a snapshot meets a transaction", self.count.fetch_add(1, Ordering::Relaxed)) {
+            return Err(tables::Error::Conflict);
+        }
         self.inner.snapshot(rows).await
     }
 

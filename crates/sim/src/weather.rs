@@ -17,6 +17,9 @@ use crate::draw;
 use crate::life::{Death, Life};
 use crate::plan::{Forecast, Kind, Target};
 
+/// How many of a million transactions are seen row by row.
+const TORN_PER_MILLION: u32 = 50_000;
+
 /// What a fault policy may do to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Fate {
@@ -164,6 +167,16 @@ impl Weather {
         let hit = !self.is_calm()
             && !self.clearing.load(Ordering::Relaxed)
             && draw::chance(draw::number(self.seed, (what, count)), self.forecast.contention);
+        if hit {
+            self.note(what);
+        }
+        hit
+    }
+
+    /// Whether the transaction of this number is seen row by row: in every seed, some are.
+    pub fn tears(&self, count: u64) -> bool {
+        let what = "a transaction is seen row by row";
+        let hit = !self.is_calm() && draw::chance(draw::number(self.seed, (what, count)), TORN_PER_MILLION);
         if hit {
             self.note(what);
         }

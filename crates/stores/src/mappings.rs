@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use contract::{Code, EventType, Timestamp, VendorId};
 use ports::Tables;
-use ports::tables::{self, Attr, Condition, Edit, Item, Key, Query, Row as TableRow, Write};
+use ports::tables::{self, Attr, Condition, Edit, Item, Key, Query, Row as TableRow, Table, Write};
 use serde_json::Value;
 
 use crate::audit::{self, Deed};
@@ -188,6 +188,11 @@ async fn activate_now(
                 rows.push(before);
                 continue;
             }
+            if !state.has_room() {
+                let message =
+                    format!("too many versions of {id} were active; go on under another event type");
+                return Err(Error::Invalid(message));
+            }
             let after = state.activate(id.version, number, now);
             writes.extend([after.write(id, &state), text.unchanged()]);
             bytes += text.text.len();
@@ -303,12 +308,17 @@ pub async fn seed(tables: &dyn Tables, now: Timestamp, shipped: &[Document]) -> 
 
 async fn seed_text(tables: &dyn Tables, now: Timestamp, shipped: &[Document]) -> Result<Vec<Id>, Error> {
     let ids: Vec<Id> = shipped.iter().map(|document| document.id.clone()).collect();
-    for attempt in 0..ATTEMPTS {
+    'attempts: for attempt in 0..ATTEMPTS {
         pause(attempt).await;
         let (number, states) = next(tables, &ids).await?;
         let (mut activated, mut changes, mut writes, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for (document, state) in shipped.iter().zip(states) {
             let versions = versions(tables, &document.id, &state).await?;
+            let is_there = |version: u32| versions.iter().any(|row| row.id.version == version);
+            if state.active().is_some_and(|version| !is_there(version)) {
+                // Another process is seeding it this moment.
+                continue 'attempts;
+            }
             let Some(seeding) = seeding(&versions, document) else { continue };
             let id = Id { version: seeding.version, ..document.id.clone() };
             let text = Text::of(&Document { id: id.clone(), text: document.text.clone() }, true, now);
@@ -320,6 +330,7 @@ async fn seed_text(tables: &dyn Tables, now: Timestamp, shipped: &[Document]) ->
                 changes.push((None, text.row(&after)));
                 activated.push(id);
             } else {
+                writes.push(state.unchanged(&id));
                 changes.push((None, text.row(&state)));
             }
         }
@@ -412,7 +423,7 @@ pub async fn effective(
             .collect();
         let mut keys = vec![(&VENDOR_MAPPINGS, counter_key()), (&VENDORS, vendors::row_key(vendor))];
         keys.extend(ids.iter().map(|id| (&VENDOR_MAPPINGS, state::key(id))));
-        let rows = tables.snapshot(&keys).await?;
+        let rows = at_one_moment(tables, &keys).await?;
         let [counter, known, states @ ..] = &*rows else { return Err(Error::Busy) };
         let known = known.as_ref().map(|item| vendors::read(vendor.as_str(), item)).transpose()?;
         let now = self::platform(known.as_ref());
@@ -436,6 +447,9 @@ pub async fn effective(
         if let Some(text) = text(tables, &id).await? {
             return Ok((number, Some(Effective { row: text.row(&state), activation })));
         }
+        if attempt + 1 == ATTEMPTS {
+            return Err(unreadable(&id.key()).into());
+        }
     }
     Err(Error::Busy)
 }
@@ -451,7 +465,8 @@ async fn next(tables: &dyn Tables, ids: &[Id]) -> Result<(u64, Vec<State>), Erro
     keys.sort_unstable();
     keys.dedup();
     let asked: Vec<_> = keys.iter().map(|key| (&VENDOR_MAPPINGS, key.clone())).collect();
-    let rows: HashMap<Key, Option<Item>> = keys.into_iter().zip(tables.snapshot(&asked).await?).collect();
+    let rows: HashMap<Key, Option<Item>> =
+        keys.into_iter().zip(at_one_moment(tables, &asked).await?).collect();
     let row = |key: &Key| rows.get(key).and_then(Option::as_ref);
     let state = |id: &Id| {
         let key = state::key(id);
@@ -459,6 +474,28 @@ async fn next(tables: &dyn Tables, ids: &[Id]) -> Result<(u64, Vec<State>), Erro
     };
     let states = ids.iter().map(state).collect::<Result<_, _>>()?;
     Ok((row(&counter_key()).map_or(0, |item| unsigned(item, "n")) + 1, states))
+}
+
+/// A snapshot. A transaction that is writing one of the rows is waited for.
+async fn at_one_moment(
+    tables: &dyn Tables,
+    rows: &[(&'static Table, Key)],
+) -> Result<Vec<Option<Item>>, tables::Error> {
+    for attempt in 0..ATTEMPTS {
+        pause(attempt).await;
+        match tables.snapshot(rows).await {
+            Err(tables::Error::Conflict) => {}
+            read => return read,
+        }
+    }
+    Err(tables::Error::Conflict)
+}
+
+/// Waits until a change of the vendor's row that may be under way is done, and every reader goes by it.
+pub(crate) async fn until_vendor_seen(tables: &dyn Tables, vendor: &VendorId) -> Result<(), tables::Error> {
+    at_one_moment(tables, &[(&VENDOR_MAPPINGS, counter_key()), (&VENDORS, vendors::row_key(vendor))]).await?;
+    until_seen().await;
+    Ok(())
 }
 
 /// A document's text.

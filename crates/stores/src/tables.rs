@@ -17,7 +17,7 @@ pub const EFFECTS: Table = Table { name: "dvss_effects", sorted: true, indexes: 
 pub const DIVERGENCE: Table = Table { name: "dvss_divergence", sorted: true, indexes: &[PENDING, BY_EVENT] };
 /// `pk` = stage, `sk` = identity.
 pub const QUARANTINE: Table = Table { name: "dvss_quarantine", sorted: true, indexes: &[PENDING, BY_EVENT] };
-/// `pk` = vendorId or `platform:NAME`, `sk` = eventType#version; and the activation counter.
+/// `pk` = vendorId or `platform:NAME`, `sk` = eventType#version; where an owner's versions stand; the activation counter.
 pub const VENDOR_MAPPINGS: Table = Table { name: "dvss_vendor_mappings", sorted: true, indexes: &[] };
 /// `pk` = vendorId.
 pub const VENDORS: Table = Table { name: "dvss_vendors", sorted: false, indexes: &[] };

@@ -254,7 +254,7 @@ pub async fn add(
         match get(tables, &vendor.vendor_id).await? {
             // An unanswered first try may be what is in the way.
             Some(there) if there == vendor => {
-                mappings::until_seen().await;
+                mappings::until_vendor_seen(tables, &vendor.vendor_id).await?;
                 return Ok(vendor);
             }
             Some(_) => return Err(Error::Exists(vendor.vendor_id)),
@@ -372,7 +372,7 @@ async fn change(
         apply(&mut after)?;
         if after == before {
             // An earlier try, or somebody else, may have written it this very moment.
-            mappings::until_seen().await;
+            mappings::until_vendor_seen(tables, id).await?;
             return Ok(after);
         }
         after.version += 1;

@@ -10,6 +10,8 @@ use embedded::clock::TokioClock;
 use embedded::tables::{EmbeddedTables, TornReads};
 use embedded::{Embedded, Engine, Parts};
 use faults::{Call, Moment, Policy, Verdict};
+use parking_lot::Mutex;
+use ports::tables::{self, Cursor, Item, Key, Page, Query, Table, Write};
 use ports::{Ports, Tables};
 use stores::audit;
 use stores::mappings::{self, Document, Error, Id, Owner, Status};
@@ -295,31 +297,165 @@ async fn a_small_document_may_take_the_place_of_many_large_ones() {
     assert!(error.code() == Code::MappingInvalid && error.to_string().contains("activate fewer"), "{error}");
 }
 
+/// What is effective for acme's `stock`: the version and its activation, at a counter.
+async fn effective_at(tables: &dyn Tables) -> (u64, (u64, u64)) {
+    let (counter, found) = mappings::effective(tables, &acme(), &event_type("stock")).await.expect("read");
+    (counter, found.map_or((0, 0), |found| (u64::from(found.row.id.version), found.activation)))
+}
+
+/// Which version plain reads call active, 0 where none.
+async fn active_by_plain_reads(tables: &dyn Tables) -> u64 {
+    let rows = mappings::list(tables, None).await.expect("read");
+    rows.iter().find(|row| row.status == Status::Active).map_or(0, |row| u64::from(row.id.version))
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_activation_that_is_seen_in_part_is_not_taken_for_another() {
-    // A transaction writes the state, looks at the document, takes the number and tells the audit.
+    let mut seen_in_part = 0;
+    // A transaction writes the document or looks at it, writes the state, takes the number and tells the audit.
     for seen_late in 1_usize..32 {
         let late = move |writes| (0..writes).filter(|place| seen_late >> place & 1 == 1).collect();
         let tables = Arc::new(TornReads::new(tables(), Duration::from_millis(20), Box::new(late)));
-        for version in [1_u64, 2] {
+        for version in [1_u64, 2, 3] {
             let name = format!("acme/stock/{version}");
-            mappings::put(&*tables, now(), "op", &document(&name, &name)).await.expect("put");
             let writer = Arc::clone(&tables);
-            let changed =
-                tokio::spawn(async move { mappings::activate(&*writer, now(), "op", &id(&name)).await });
-            let mut seen = Vec::new();
+            let changed = tokio::spawn(async move {
+                let document = document(&name, &name);
+                if version == 1 {
+                    mappings::seed(&*writer, now(), &[document]).await.expect("seeded");
+                } else {
+                    mappings::put(&*writer, now(), "op", &document).await.expect("put");
+                    mappings::activate(&*writer, now(), "op", &id(&name)).await.expect("activated");
+                }
+            });
+            let plain = Arc::clone(&tables);
+            let whole = tokio::spawn(async move {
+                let mut in_part = 0;
+                while mappings::counter(&*plain).await.expect("read") < version
+                    || active_by_plain_reads(&*plain).await < version
+                {
+                    let counter = mappings::counter(&*plain).await.expect("read");
+                    in_part += u32::from(counter != active_by_plain_reads(&*plain).await);
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                in_part
+            });
             while !changed.is_finished() {
-                let (counter, found) =
-                    mappings::effective(&*tables, &acme(), &event_type("stock")).await.expect("read");
-                let found = found.map_or((0, 0), |found| (u64::from(found.row.id.version), found.activation));
+                let (counter, found) = effective_at(&*tables).await;
                 assert_eq!(found, (counter, counter), "{seen_late:b}: every version has its own activation");
-                seen.push(counter);
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            changed.await.expect("joined").expect("activated");
-            assert_eq!(seen.last(), Some(&version));
+            changed.await.expect("done");
+            seen_in_part += whole.await.expect("done");
+            assert_eq!(effective_at(&*tables).await, (version, (version, version)));
         }
     }
+    assert!(seen_in_part > 100, "plain reads see parts: {seen_in_part}");
+}
+
+/// Before which call something else happens.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Snapshot,
+    Transact,
+}
+
+type Else = Box<dyn FnOnce() -> futures::future::BoxFuture<'static, ()> + Send>;
+
+/// Tables on which something else happens before a call, once.
+struct Between {
+    inner: Arc<dyn Tables>,
+    before: Before,
+    happens: Mutex<Option<Else>>,
+}
+
+impl Between {
+    fn new(inner: &Arc<dyn Tables>, before: Before, happens: Else) -> Self {
+        Self { inner: Arc::clone(inner), before, happens: Mutex::new(Some(happens)) }
+    }
+
+    async fn at(&self, call: Before) {
+        let happens = if call == self.before { self.happens.lock().take() } else { None };
+        if let Some(happens) = happens {
+            happens().await;
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Tables for Between {
+    async fn get(&self, table: &'static Table, keys: &[Key]) -> Result<Vec<Option<Item>>, tables::Error> {
+        self.inner.get(table, keys).await
+    }
+    async fn snapshot(&self, rows: &[(&'static Table, Key)]) -> Result<Vec<Option<Item>>, tables::Error> {
+        self.at(Before::Snapshot).await;
+        self.inner.snapshot(rows).await
+    }
+    async fn write(&self, write: Write) -> Result<(), tables::Error> {
+        self.inner.write(write).await
+    }
+    async fn transact(&self, token: &str, writes: Vec<Write>) -> Result<(), tables::Error> {
+        self.at(Before::Transact).await;
+        self.inner.transact(token, writes).await
+    }
+    async fn query(&self, query: Query) -> Result<Page, tables::Error> {
+        self.inner.query(query).await
+    }
+    async fn scan(
+        &self,
+        table: &'static Table,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page, tables::Error> {
+        self.inner.scan(table, after, limit).await
+    }
+}
+
+#[tokio::test]
+async fn whoever_comes_in_between_is_noticed() {
+    let (first, other) = (document("acme/stock/1", "one"), document("acme/stock/1", "two"));
+    let text = async |tables: &dyn Tables| {
+        let row = mappings::show(tables, &id("acme/stock/1")).await.expect("read").expect("there");
+        (row.text, row.status)
+    };
+
+    // Somebody activates a draft whose text is being replaced: it keeps the text that it has.
+    let tables = tables();
+    mappings::put(&*tables, now(), "op", &first).await.expect("put");
+    let inner = Arc::clone(&tables);
+    let activate: Else = Box::new(|| {
+        Box::pin(async move {
+            mappings::activate(&*inner, now(), "op", &id("acme/stock/1")).await.expect("activated");
+        })
+    });
+    let between = Between::new(&tables, Before::Transact, activate);
+    let taken = mappings::put(&between, now(), "op", &other).await;
+    assert_eq!(taken, Err(Error::Taken(id("acme/stock/1"))));
+    assert_eq!(text(&*tables).await, ("one".to_owned(), Status::Active));
+
+    // Somebody replaces the text of a draft that is being activated: who activates it is told of the text that it is.
+    let tables = self::tables();
+    mappings::put(&*tables, now(), "op", &first).await.expect("put");
+    let inner = Arc::clone(&tables);
+    let replace: Else = Box::new(move || {
+        Box::pin(async move {
+            mappings::put(&*inner, now(), "op", &other).await.expect("put");
+        })
+    });
+    let between = Between::new(&tables, Before::Transact, replace);
+    let row = mappings::activate(&between, now(), "op", &id("acme/stock/1")).await.expect("activated");
+    assert_eq!((row.text, row.activation), ("two".to_owned(), 1));
+    assert_eq!(text(&*tables).await, ("two".to_owned(), Status::Active));
+
+    // Somebody gives the vendor another platform while it is read what is effective.
+    let tables = self::tables();
+    add_acme(&*tables, None).await;
+    put_active(&*tables, "platform:dvss/stock/1").await;
+    put_active(&*tables, "platform:shop/stock/2").await;
+    let inner = Arc::clone(&tables);
+    let platform: Else = Box::new(|| Box::pin(async move { set_platform(&*inner, Some("shop")).await }));
+    let between = Between::new(&tables, Before::Snapshot, platform);
+    assert_eq!(effective(&between).await, some("platform:shop/stock/2", 3));
 }
 
 #[tokio::test]

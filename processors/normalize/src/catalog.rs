@@ -41,13 +41,15 @@ pub struct Catalog {
     /// The counter, and when the read of it began.
     looked: Mutex<Option<(u64, Instant)>>,
     kept: Mutex<Kept>,
+    /// Held by whoever reads what is effective: all that wait for the same find it kept.
+    reading: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct Kept {
     /// What follows was effective at this count, and is while it stands.
     counter: u64,
-    effective: HashMap<(VendorId, EventType), Arc<Compiled>>,
+    effective: HashMap<(VendorId, EventType), Option<Arc<Compiled>>>,
     /// Compiled documents by the hash of their text, so that a change elsewhere compiles nothing again.
     compiled: HashMap<Fingerprint, Arc<Mapping>>,
 }
@@ -55,7 +57,8 @@ struct Kept {
 impl Catalog {
     /// Keeps at most `capacity` mappings.
     pub fn new(tables: Arc<dyn Tables>, capacity: usize) -> Self {
-        Self { tables, capacity, looked: Mutex::default(), kept: Mutex::default() }
+        let reading = tokio::sync::Mutex::default();
+        Self { tables, capacity, looked: Mutex::default(), kept: Mutex::default(), reading }
     }
 
     /// What is effective now for a vendor's event type.
@@ -63,15 +66,21 @@ impl Catalog {
         let counter = self.counter().await?;
         let key = (vendor.clone(), event_type.clone());
         if let Some(known) = self.known(counter, &key) {
-            return Ok(Effective { activation: known.activation, mapping: Ok(Some(known)) });
+            return Ok(known);
+        }
+        let _reading = self.reading.lock().await;
+        if let Some(known) = self.known(counter, &key) {
+            return Ok(known);
         }
         let (counter, found) = mappings::effective(&*self.tables, vendor, event_type).await?;
-        // That there is none is not kept: event types are the vendors' words, and have no bound.
-        let Some(found) = found else { return Ok(Effective { activation: counter, mapping: Ok(None) }) };
+        let Some(found) = found else {
+            self.keep(counter, key, None);
+            return Ok(Effective { activation: counter, mapping: Ok(None) });
+        };
         let activation = found.activation;
         let mapping = self.compile(&found.row).map(|mapping| {
             let compiled = Arc::new(Compiled { mapping, id: found.row.id, activation });
-            self.keep(counter, key, &compiled);
+            self.keep(counter, key, Some(&compiled));
             Some(compiled)
         });
         Ok(Effective { activation, mapping })
@@ -99,21 +108,27 @@ impl Catalog {
 
     /// What is kept, unless the counter has grown beyond it. What was kept at a later count than the
     /// caller read is newer, and right.
-    fn known(&self, counter: u64, key: &(VendorId, EventType)) -> Option<Arc<Compiled>> {
+    fn known(&self, counter: u64, key: &(VendorId, EventType)) -> Option<Effective> {
         let kept = self.kept.lock();
-        if counter > kept.counter { None } else { kept.effective.get(key).cloned() }
+        if counter > kept.counter {
+            return None;
+        }
+        let found = kept.effective.get(key)?.clone();
+        let activation = found.as_ref().map_or(kept.counter, |found| found.activation);
+        Some(Effective { activation, mapping: Ok(found) })
     }
 
-    fn keep(&self, counter: u64, key: (VendorId, EventType), compiled: &Arc<Compiled>) {
+    fn keep(&self, counter: u64, key: (VendorId, EventType), found: Option<&Arc<Compiled>>) {
         let mut kept = self.kept.lock();
         if counter < kept.counter {
             return;
         }
+        // Event types are the vendors' words: that nothing is effective for one is kept within bounds, too.
         if counter > kept.counter || kept.effective.len() >= self.capacity {
             kept.effective.clear();
         }
         kept.counter = counter;
-        kept.effective.insert(key, Arc::clone(compiled));
+        kept.effective.insert(key, found.cloned());
     }
 
     fn compile(&self, row: &mappings::Row) -> Result<Arc<Mapping>, Refusal> {

@@ -53,19 +53,21 @@ struct Record {
 
 impl Stack {
     /// Brings the stack of this name up: gets what is missing, starts what does not run, waits until all answer. One
-    /// that is up stays as it is; servers of it that have ended start again on their ports, with their data.
+    /// that is up with the same stand-in for DynamoDB stays as it is; servers of it that have ended start again on
+    /// their ports, with their data.
     ///
     /// Where it fails it stops what runs, and leaves the logs.
-    pub fn up(root: &Path, name: &str) -> anyhow::Result<Self> {
-        Self::up_with(root, name, Double::default())
-    }
-
-    /// The same, where this stands in for DynamoDB, unless another one runs already.
-    pub fn up_with(root: &Path, name: &str, double: Double) -> anyhow::Result<Self> {
+    pub fn up(root: &Path, name: &str, double: Double) -> anyhow::Result<Self> {
         let layout = Layout::new(root, name);
         let lock = lock(&layout)?;
         let running = read_record(&layout)?.filter(|record| record.processes.values().any(Process::lives));
-        let layout = layout.with(running.as_ref().map_or(double, |record| record.double));
+        let running_double = running.as_ref().map_or(double, |record| record.double);
+        if running_double != double {
+            bail!(
+                "this stack is up with another stand-in for DynamoDB; take it down first: cargo xtask stack down"
+            );
+        }
+        let layout = layout.with(double);
         provision::provision(&layout)?;
         python::provision(&layout)?;
         let record = match running {

@@ -41,7 +41,8 @@ pub enum Double {
 pub struct Ports {
     /// Kafka's listener for clients.
     pub kafka: u16,
-    /// Kafka's listener for clients over TLS, with a password.
+    /// Kafka's listener for clients over TLS, with a password; 0 in stacks of before.
+    #[serde(default)]
     pub kafka_secured: u16,
     /// Kafka's listener for its own controller.
     pub controller: u16,

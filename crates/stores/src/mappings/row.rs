@@ -178,8 +178,10 @@ impl Text {
         ])
     }
 
+    /// `None` where it is not readable, or is of a layout that nobody wrote in a release.
     pub fn read(row: &TableRow) -> Option<Self> {
         let text = |name: &str| row.item.get(name).and_then(Attr::as_str);
+        text("sha256")?;
         Some(Self {
             id: Id::of_key(&row.key)?,
             text: text("text")?.to_owned(),

@@ -10,6 +10,8 @@ use super::row::{Id, Owner, Status};
 use super::{number, unsigned};
 use crate::tables::VENDOR_MAPPINGS;
 
+/// Most versions of one event type that ever were active: their row holds 400 KB.
+const MOST_VERSIONS: usize = 4_000;
 /// Before the owner in the partition key; no owner's own key has it.
 const PREFIX: &str = "state:";
 
@@ -54,6 +56,11 @@ impl State {
         after.active = Some(version);
         after.versions.insert(version, Changed { activation, at });
         after
+    }
+
+    /// Whether another version may become active.
+    pub fn has_room(&self) -> bool {
+        self.versions.len() < MOST_VERSIONS
     }
 
     /// As it is once none is active any more.
