@@ -13,6 +13,7 @@ use ports::tables::{Key, get_one};
 use ports::{Ports, blobs};
 use stores::tables::VENDORS;
 use stores::topics::STAGES;
+use tokio::time::timeout;
 
 pub use servers::{Servers, ServersOptions};
 
@@ -22,6 +23,9 @@ use crate::config::Config;
 /// Looks at a directory that another process holds, and the wait between them.
 const LOCK_LOOKS: u32 = 10;
 const LOCK_LOOK: Duration = Duration::from_millis(200);
+
+/// Longest wait for Kafka where it is only asked whether it is there; the other stores' calls end by then, too.
+const REACH: Duration = Duration::from_secs(2);
 
 /// The key of a row and of an object that nobody has, to see whether a store answers.
 const NOBODY: &str = "-";
@@ -75,7 +79,10 @@ impl Backend {
     /// is known of it goes on without it.
     pub async fn reach(&self) -> anyhow::Result<()> {
         let ports = self.ports();
-        let log = async { ports.log.partitions(contract::topics::RAW).await.context("Kafka") };
+        let log = async {
+            let asked = timeout(REACH, ports.log.partitions(contract::topics::RAW)).await;
+            asked.with_context(|| format!("Kafka: no answer within {REACH:?}"))?.context("Kafka")
+        };
         let row = get_one(&*ports.tables, &VENDORS, Key::of(NOBODY));
         let tables = async { row.await.context("DynamoDB") };
         let objects = async {

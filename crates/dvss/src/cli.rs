@@ -19,6 +19,8 @@ pub mod exit {
     pub const UNREACHABLE: u8 = 4;
     /// The server refused; stderr has its code and reason.
     pub const REFUSED: u8 = 5;
+    /// The server cannot do it now, for want of one of its own; the same command may go through later.
+    pub const UNAVAILABLE: u8 = 6;
 
     /// The exit code of an error.
     pub fn of(error: &anyhow::Error) -> u8 {
@@ -26,6 +28,7 @@ pub mod exit {
             Some(crate::client::Error::Unreachable { .. } | crate::client::Error::Foreign { .. }) => {
                 UNREACHABLE
             }
+            Some(crate::client::Error::Refused { status, .. }) if status.as_u16() == 503 => UNAVAILABLE,
             Some(crate::client::Error::Refused { .. }) => REFUSED,
             None => FAILURE,
         }
@@ -34,7 +37,7 @@ pub mod exit {
 
 /// Turns what vendors say about orders and stock into one trustworthy stream of inventory facts.
 ///
-/// Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the books do not balance, or something differs from its plan; 4 no server; 5 refused by the server.
+/// Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the books do not balance, or something differs from its plan; 4 no server; 5 refused by the server; 6 the server cannot now, try again.
 #[derive(Debug, Parser)]
 #[command(name = "dvss", version, max_term_width = 110)]
 pub struct Cli {

@@ -49,7 +49,11 @@ impl std::fmt::Display for Error {
                 )
             }
             Self::Refused { status, code, detail } => {
-                write!(formatter, "{detail} ({code}, HTTP {})", status.as_u16())
+                write!(formatter, "{detail} ({code}, HTTP {})", status.as_u16())?;
+                if status.as_u16() == 503 && !detail.contains("again") {
+                    formatter.write_str("; try again")?;
+                }
+                Ok(())
             }
         }
     }

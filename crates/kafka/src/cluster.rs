@@ -24,6 +24,10 @@ use crate::record;
 const COUNTS_LAST: Duration = Duration::from_mins(1);
 /// Most topics whose counts are kept.
 const MAX_COUNTS: usize = 1_024;
+/// How often it is looked again who leads partitions before a question about them fails, and the rest in between.
+/// Behind a broker's restart a client learns of it by being refused.
+const STALE_LOOKS: u32 = 10;
+const STALE_REST: Duration = Duration::from_millis(100);
 /// Events of a client's main queue that are served at one go.
 const EVENTS: usize = 100;
 
@@ -200,8 +204,15 @@ impl Cluster {
             client.offsets_for_times(list, self.options.request_timeout).map(|list| record::listed(&list))
         };
         let mut answered = ask();
-        if answered.as_ref().is_ok_and(|list| list.iter().any(|(_, offset)| is_stale(offset))) {
+        for look in 0..STALE_LOOKS {
             // The client goes by what it remembers: how many partitions there were, who leads them.
+            let Some(code) = stale(&answered) else { break };
+            if look > 0 {
+                if is_missing(code) {
+                    break;
+                }
+                rest(STALE_REST);
+            }
             let topic = partitions.first().map(|partition| partition.topic.as_ref());
             let looked = client.fetch_metadata(topic, self.options.request_timeout);
             answered = looked.and_then(|_| ask());
@@ -222,19 +233,33 @@ impl Cluster {
     }
 }
 
-/// Whether what the client remembers of the partition does not hold any more.
-fn is_stale(offset: &Result<Option<Offset>, KafkaError>) -> bool {
-    let code = offset.as_ref().err().and_then(KafkaError::rdkafka_error_code);
-    matches!(
+/// What is said of one partition.
+type Answer = (Partition, Result<Option<Offset>, KafkaError>);
+
+/// The code by which brokers say that what the client remembers does not hold any more: of a partition, or, where
+/// that is so of all of them, of the whole question.
+fn stale(answered: &Result<Vec<Answer>, KafkaError>) -> Option<Code> {
+    let of_error = |error: &KafkaError| error.rdkafka_error_code().filter(|code| is_stale(*code));
+    match answered {
+        Ok(list) => list.iter().find_map(|(_, offset)| of_error(offset.as_ref().err()?)),
+        Err(error) => of_error(error),
+    }
+}
+
+fn is_stale(code: Code) -> bool {
+    let of_leaders = matches!(
         code,
-        Some(
-            Code::UnknownPartition
-                | Code::UnknownTopicOrPartition
-                | Code::LeaderNotAvailable
-                | Code::NotLeaderForPartition
-                | Code::FencedLeaderEpoch
-        )
-    )
+        Code::LeaderNotAvailable
+            | Code::NotLeaderForPartition
+            | Code::FencedLeaderEpoch
+            | Code::UnknownLeaderEpoch
+    );
+    is_missing(code) || of_leaders
+}
+
+/// Whether it may just as well be that nothing of this name is there.
+fn is_missing(code: Code) -> bool {
+    matches!(code, Code::UnknownPartition | Code::UnknownTopicOrPartition)
 }
 
 /// Serves what a client that is not subscribed has to tell.
@@ -258,4 +283,31 @@ pub async fn blocking<T: Send + 'static>(
 pub fn rest(time: Duration) {
     let nobody = Mutex::new(());
     Condvar::new().wait_for(&mut nobody.lock(), time);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Behind a broker's restart, the client's memory of leaders is refused: of one partition, or of all at once.
+    #[test]
+    fn what_is_remembered_wrongly_is_looked_up_again() {
+        let of = |code| KafkaError::OffsetFetch(code);
+        let partition = |index| Partition::new("t", index);
+        for (code, is_stale) in [
+            (Code::FencedLeaderEpoch, true),
+            (Code::UnknownLeaderEpoch, true),
+            (Code::NotLeaderForPartition, true),
+            (Code::LeaderNotAvailable, true),
+            (Code::UnknownTopicOrPartition, true),
+            (Code::BrokerTransportFailure, false),
+            (Code::TopicAuthorizationFailed, false),
+        ] {
+            let expected = is_stale.then_some(code);
+            assert_eq!(stale(&Err(of(code))), expected, "all of them: {code:?}");
+            let one = vec![(partition(0), Ok(Some(7))), (partition(1), Err(of(code)))];
+            assert_eq!(stale(&Ok(one)), expected, "one of them: {code:?}");
+        }
+        assert_eq!(stale(&Ok(vec![(partition(0), Ok(None))])), None);
+    }
 }

@@ -108,7 +108,8 @@ async fn find(
         number => versions.find(|row| row.id.version.to_string() == number),
     };
     let found = found.cloned().ok_or_else(|| {
-        Problem::not_found(format!("mapping {owner} {event_type} version {version}; `dvss mappings list`"))
+        let which = if version == "latest" { String::new() } else { format!(" version {version}") };
+        Problem::not_found(format!("mapping {owner} {event_type}{which}; `dvss mappings list`"))
     })?;
     let of_text = rows.into_iter().filter(|row| row.id.version == found.id.version && row.text == found.text);
     let ids = of_text.map(|row| row.id).collect();

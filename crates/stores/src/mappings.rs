@@ -22,6 +22,7 @@
 //! What a document's text means is not known here.
 
 mod row;
+mod seed;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ use row::Text;
 use state::State;
 
 pub use row::{Document, Id, Owner, Row, Status};
+pub use seed::seed;
 
 /// Most bytes of a document (a row holds 400 KB).
 pub const MAX_TEXT: usize = 256 * 1_024;
@@ -48,8 +50,6 @@ pub const MAX_TEXT: usize = 256 * 1_024;
 const MAX_TEXTS: usize = tables::MAX_TRANSACTION - 512 * 1_024;
 /// The platform that every vendor falls back to: dvss's own canonical shapes.
 pub const CANONICAL_PLATFORM: &str = "dvss";
-/// Who puts what comes with dvss, in the audit.
-const SEEDER: &str = "dvss";
 /// How often a change starts again because somebody else changed something first.
 const ATTEMPTS: usize = 16;
 /// How long it waits then: as long as a transaction may take until all of it is seen.
@@ -273,14 +273,11 @@ pub async fn list(tables: &dyn Tables, owner: Option<&Owner>) -> Result<Vec<Row>
     };
     let (mut texts, mut states) = (Vec::new(), HashMap::new());
     for row in rows.iter().filter(|row| row.key != counter_key()) {
-        match state::is_key(&row.key) {
-            true => {
-                drop(states.insert(
-                    row.key.clone(),
-                    State::read(Some(&row.item)).ok_or_else(|| unreadable(&row.key))?,
-                ))
-            }
-            false => texts.push(read(row)?),
+        if state::is_key(&row.key) {
+            let state = State::read(Some(&row.item)).ok_or_else(|| unreadable(&row.key))?;
+            states.insert(row.key.clone(), state);
+        } else {
+            texts.push(read(row)?);
         }
     }
     let none = State::default();
@@ -288,88 +285,6 @@ pub async fn list(tables: &dyn Tables, owner: Option<&Owner>) -> Result<Vec<Row>
     let mut found: Vec<Row> = texts.iter().map(|text| text.row(state(&text.id))).collect();
     found.sort_by(|left, right| left.id.cmp(&right.id));
     Ok(found)
-}
-
-/// Puts the documents that come with dvss and activates those that are new; returns which. Any
-/// number of processes may do it at once and again. The event types of one text, which stand beside one
-/// another in `shipped`, change together or not at all.
-///
-/// A document that changed since takes its predecessor's place as a higher version. What an operator
-/// activated stays active, and what an operator retired stays retired.
-pub async fn seed(tables: &dyn Tables, now: Timestamp, shipped: &[Document]) -> Result<Vec<Id>, Error> {
-    let mut activated = Vec::new();
-    shipped.iter().try_for_each(check)?;
-    for texts in shipped.chunk_by(|left, right| left.text == right.text) {
-        activated.extend(seed_text(tables, now, texts).await?);
-    }
-    until_seen().await;
-    Ok(activated)
-}
-
-async fn seed_text(tables: &dyn Tables, now: Timestamp, shipped: &[Document]) -> Result<Vec<Id>, Error> {
-    let ids: Vec<Id> = shipped.iter().map(|document| document.id.clone()).collect();
-    'attempts: for attempt in 0..ATTEMPTS {
-        pause(attempt).await;
-        let (number, states) = next(tables, &ids).await?;
-        let (mut activated, mut changes, mut writes, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        for (document, state) in shipped.iter().zip(states) {
-            let versions = versions(tables, &document.id, &state).await?;
-            let is_there = |version: u32| versions.iter().any(|row| row.id.version == version);
-            if state.active().is_some_and(|version| !is_there(version)) {
-                // Another process is seeding it this moment.
-                continue 'attempts;
-            }
-            let Some(seeding) = seeding(&versions, document) else { continue };
-            let id = Id { version: seeding.version, ..document.id.clone() };
-            let text = Text::of(&Document { id: id.clone(), text: document.text.clone() }, true, now);
-            writes.push(text.write(None));
-            bytes += text.text.len();
-            if seeding.takes_over {
-                let after = state.activate(id.version, number, now);
-                writes.push(after.write(&id, &state));
-                changes.push((None, text.row(&after)));
-                activated.push(id);
-            } else {
-                writes.push(state.unchanged(&id));
-                changes.push((None, text.row(&state)));
-            }
-        }
-        if writes.is_empty() {
-            return Ok(activated);
-        }
-        writes.extend((!activated.is_empty()).then(|| step(number)));
-        fits(writes.len(), bytes).map_err(|much| Error::Invalid(format!("what comes with dvss: {much}")))?;
-        if commit(tables, now, &deed(SEEDER, "mapping.seed", &changes), writes).await? {
-            return Ok(activated);
-        }
-    }
-    Err(Error::Busy)
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Seeding {
-    version: u32,
-    takes_over: bool,
-}
-
-/// What becomes of a shipped document; `None` where there is nothing to do.
-fn seeding(versions: &[Row], document: &Document) -> Option<Seeding> {
-    if versions.iter().any(|row| row.shipped && row.text == document.text) {
-        return None;
-    }
-    let active = versions.iter().find(|row| row.status == Status::Active);
-    let wanted = document.id.version;
-    if active.is_some_and(|row| row.shipped && row.id.version > wanted) {
-        return None; // an older dvss beside a newer one
-    }
-    let highest = versions.iter().map(|row| row.id.version).max().unwrap_or(0);
-    let taken = versions.iter().any(|row| row.id.version == wanted);
-    let version = if taken { highest.checked_add(1)? } else { wanted };
-    let takes_over = match active {
-        Some(row) => row.shipped,
-        None => versions.iter().all(|row| row.status == Status::Draft),
-    };
-    Some(Seeding { version, takes_over })
 }
 
 /// How long a reader may go by the [`counter`] that it has read, counted from when it began to read. Whoever

@@ -226,7 +226,7 @@ pub const ALL: [Metric; 27] = {
             AWS_CALLS_LIMIT,
             Gauge,
             &[label::SERVICE],
-            "Calls that may be under way at once; shrinks while the service is slow.",
+            "Calls that may be under way at once: shrinks while the service is slow, grows when more than half are used.",
         ),
     ]
 };

@@ -1,3 +1,4 @@
+use super::seed::{Seeding, seeding};
 use super::*;
 
 fn at(second: u32) -> Timestamp {
