@@ -11,7 +11,6 @@ use embedded::tables::{EmbeddedTables, TornReads};
 use embedded::{Embedded, Engine, Parts};
 use faults::{Call, Moment, Policy, Verdict};
 use parking_lot::Mutex;
-use ports::tables::{self, Cursor, Item, Key, Page, Query, Table, Write};
 use ports::{Ports, Tables};
 use stores::audit;
 use stores::mappings::{self, Document, Error, Id, Owner, Status};
@@ -353,62 +352,30 @@ async fn an_activation_that_is_seen_in_part_is_not_taken_for_another() {
     assert!(seen_in_part > 100, "plain reads see parts: {seen_in_part}");
 }
 
-/// Before which call something else happens.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Before {
-    Snapshot,
-    Transact,
-}
-
 type Else = Box<dyn FnOnce() -> futures::future::BoxFuture<'static, ()> + Send>;
 
-/// Tables on which something else happens before a call, once.
+/// Something else happens before a call to the tables, once.
 struct Between {
-    inner: Arc<dyn Tables>,
-    before: Before,
+    method: &'static str,
     happens: Mutex<Option<Else>>,
 }
 
-impl Between {
-    fn new(inner: &Arc<dyn Tables>, before: Before, happens: Else) -> Self {
-        Self { inner: Arc::clone(inner), before, happens: Mutex::new(Some(happens)) }
-    }
-
-    async fn at(&self, call: Before) {
-        let happens = if call == self.before { self.happens.lock().take() } else { None };
+#[async_trait::async_trait]
+impl Policy for Between {
+    async fn at(&self, call: Call, moment: Moment) -> Verdict {
+        let here = (call.port, call.method, moment) == ("tables", self.method, Moment::Before);
+        let happens = if here { self.happens.lock().take() } else { None };
         if let Some(happens) = happens {
             happens().await;
         }
+        Verdict::Go
     }
 }
 
-#[async_trait::async_trait]
-impl Tables for Between {
-    async fn get(&self, table: &'static Table, keys: &[Key]) -> Result<Vec<Option<Item>>, tables::Error> {
-        self.inner.get(table, keys).await
-    }
-    async fn snapshot(&self, rows: &[(&'static Table, Key)]) -> Result<Vec<Option<Item>>, tables::Error> {
-        self.at(Before::Snapshot).await;
-        self.inner.snapshot(rows).await
-    }
-    async fn write(&self, write: Write) -> Result<(), tables::Error> {
-        self.inner.write(write).await
-    }
-    async fn transact(&self, token: &str, writes: Vec<Write>) -> Result<(), tables::Error> {
-        self.at(Before::Transact).await;
-        self.inner.transact(token, writes).await
-    }
-    async fn query(&self, query: Query) -> Result<Page, tables::Error> {
-        self.inner.query(query).await
-    }
-    async fn scan(
-        &self,
-        table: &'static Table,
-        after: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Page, tables::Error> {
-        self.inner.scan(table, after, limit).await
-    }
+/// The tables, where something else happens before the first call of `method`.
+fn between(ports: &Ports, method: &'static str, happens: Else) -> Arc<dyn Tables> {
+    let policy = Between { method, happens: Mutex::new(Some(happens)) };
+    faults::around(ports, "operator", Arc::new(policy)).tables
 }
 
 #[tokio::test]
@@ -420,42 +387,45 @@ async fn whoever_comes_in_between_is_noticed() {
     };
 
     // Somebody activates a draft whose text is being replaced: it keeps the text that it has.
-    let tables = tables();
-    mappings::put(&*tables, now(), "op", &first).await.expect("put");
-    let inner = Arc::clone(&tables);
+    let ports = ports();
+    let tables = &ports.tables;
+    mappings::put(&**tables, now(), "op", &first).await.expect("put");
+    let inner = Arc::clone(tables);
     let activate: Else = Box::new(|| {
         Box::pin(async move {
             mappings::activate(&*inner, now(), "op", &id("acme/stock/1")).await.expect("activated");
         })
     });
-    let between = Between::new(&tables, Before::Transact, activate);
-    let taken = mappings::put(&between, now(), "op", &other).await;
+    let disturbed = between(&ports, "transact", activate);
+    let taken = mappings::put(&*disturbed, now(), "op", &other).await;
     assert_eq!(taken, Err(Error::Taken(id("acme/stock/1"))));
-    assert_eq!(text(&*tables).await, ("one".to_owned(), Status::Active));
+    assert_eq!(text(&**tables).await, ("one".to_owned(), Status::Active));
 
     // Somebody replaces the text of a draft that is being activated: who activates it is told of the text that it is.
-    let tables = self::tables();
-    mappings::put(&*tables, now(), "op", &first).await.expect("put");
-    let inner = Arc::clone(&tables);
+    let ports = self::ports();
+    let tables = &ports.tables;
+    mappings::put(&**tables, now(), "op", &first).await.expect("put");
+    let inner = Arc::clone(tables);
     let replace: Else = Box::new(move || {
         Box::pin(async move {
             mappings::put(&*inner, now(), "op", &other).await.expect("put");
         })
     });
-    let between = Between::new(&tables, Before::Transact, replace);
-    let row = mappings::activate(&between, now(), "op", &id("acme/stock/1")).await.expect("activated");
+    let disturbed = between(&ports, "transact", replace);
+    let row = mappings::activate(&*disturbed, now(), "op", &id("acme/stock/1")).await.expect("activated");
     assert_eq!((row.text, row.activation), ("two".to_owned(), 1));
-    assert_eq!(text(&*tables).await, ("two".to_owned(), Status::Active));
+    assert_eq!(text(&**tables).await, ("two".to_owned(), Status::Active));
 
     // Somebody gives the vendor another platform while it is read what is effective.
-    let tables = self::tables();
-    add_acme(&*tables, None).await;
-    put_active(&*tables, "platform:dvss/stock/1").await;
-    put_active(&*tables, "platform:shop/stock/2").await;
-    let inner = Arc::clone(&tables);
+    let ports = self::ports();
+    let tables = &ports.tables;
+    add_acme(&**tables, None).await;
+    put_active(&**tables, "platform:dvss/stock/1").await;
+    put_active(&**tables, "platform:shop/stock/2").await;
+    let inner = Arc::clone(tables);
     let platform: Else = Box::new(|| Box::pin(async move { set_platform(&*inner, Some("shop")).await }));
-    let between = Between::new(&tables, Before::Snapshot, platform);
-    assert_eq!(effective(&between).await, some("platform:shop/stock/2", 3));
+    let disturbed = between(&ports, "snapshot", platform);
+    assert_eq!(effective(&*disturbed).await, some("platform:shop/stock/2", 3));
 }
 
 #[tokio::test]

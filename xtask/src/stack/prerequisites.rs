@@ -51,6 +51,7 @@ pub const OPENSSL: Prerequisite = Prerequisite {
     oldest: (1, 1),
     package: "libssl-dev",
 };
+
 /// Makes environments of its own, with `pip` in them.
 pub const PYTHON: Prerequisite = Prerequisite {
     name: "Python with venv",
