@@ -79,7 +79,7 @@ impl Servers {
             "callTimeout": "30s",
             "s3": {
                 "endpoint": self.stack.text("/s3/endpoint"), "rawBucket": format!("{name}-raw"),
-                "normalizedBucket": format!("{name}-normalized"),
+                "normalizedBucket": format!("{name}-normalized"), "invoicesBucket": format!("{name}-invoices"),
             },
         }))
         .expect("options");

@@ -70,7 +70,7 @@ impl Stack {
              \x20 registry: {{url: '{registry}'}}\n\
              \x20 aws:\n\
              \x20   credentials: {{accessKey: {access}, secretKey: {secret}}}\n\
-             \x20   s3: {{endpoint: '{s3}', rawBucket: {name}-raw, normalizedBucket: {name}-normalized}}\n\
+             \x20   s3: {{endpoint: '{s3}', rawBucket: {name}-raw, normalizedBucket: {name}-normalized, invoicesBucket: {name}-invoices}}\n\
              \x20   dynamodb: {{endpoint: '{dynamodb}', tablePrefix: {name}.}}\n",
             kafka = self.text("/kafka"),
             registry = self.text("/registry"),

@@ -11,20 +11,28 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("contract", &[]),
     ("telemetry", &["contract"]),
     ("ports", &["contract"]),
-    ("mapping", &["contract"]),
+    ("formats", &["contract"]),
+    ("mapping", &["contract", "formats"]),
+    ("readers", &["contract", "formats"]),
+    ("sandbox", &["contract"]),
     ("embedded", &["contract", "ports"]),
     ("aws", &["contract", "ports", "telemetry"]),
     ("faults", &["contract", "ports"]),
     ("runtime", &["contract", "ports", "telemetry"]),
     ("kafka", &["contract", "ports", "telemetry"]),
     ("stores", &["contract", "ports", "runtime", "telemetry"]),
+    ("invoices", &["contract", "ports", "readers", "runtime", "stores", "telemetry"]),
     // Stages never use one another, and a surface neither a stage nor the other surface.
     ("dedup", BASE),
     ("normalize", BASE_AND_MAPPING),
     ("divergence", BASE),
     ("outbox", BASE),
-    ("gateway", BASE),
-    ("operator", BASE_AND_MAPPING),
+    ("invoicing", BASE_AND_INVOICES),
+    ("gateway", &["contract", "invoices", "ports", "runtime", "stores", "telemetry"]),
+    (
+        "operator",
+        &["contract", "invoices", "mapping", "ports", "readers", "runtime", "stores", "telemetry"],
+    ),
     (
         "sim",
         &[
@@ -34,11 +42,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "embedded",
             "faults",
             "gateway",
+            "invoices",
+            "invoicing",
             "mapping",
             "normalize",
             "operator",
             "outbox",
             "ports",
+            "readers",
             "runtime",
             "stores",
             "telemetry",
@@ -55,13 +66,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "embedded",
             "faults",
             "gateway",
+            "invoices",
+            "invoicing",
             "kafka",
             "mapping",
             "normalize",
             "operator",
             "outbox",
             "ports",
+            "readers",
             "runtime",
+            "sandbox",
             "stores",
             "telemetry",
         ],
@@ -69,6 +84,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 const BASE: &[&str] = &["contract", "ports", "runtime", "stores", "telemetry"];
+const BASE_AND_INVOICES: &[&str] =
+    &["contract", "invoices", "ports", "readers", "runtime", "stores", "telemetry"];
 const BASE_AND_MAPPING: &[&str] = &["contract", "mapping", "ports", "runtime", "stores", "telemetry"];
 /// What tests of any crate but these may use beside: an implementation of the ports to stand on, and
 /// faults around it.

@@ -103,6 +103,11 @@ impl Aws {
         self.bucket(&self.options.s3.normalized_bucket)
     }
 
+    /// The bucket of suppliers' documents, what was read in them, and plans.
+    pub fn invoices(&self) -> Bucket {
+        self.bucket(&self.options.s3.invoices_bucket)
+    }
+
     /// Any bucket.
     pub fn bucket(&self, name: &str) -> Bucket {
         Bucket::new(self.s3.clone(), name, self.timing.s3.clone())
@@ -122,9 +127,10 @@ impl Aws {
         TableAdmin::new(self.dynamodb.clone(), &self.options.dynamodb, self.timing.dynamodb.clone(), tables)
     }
 
-    /// What makes the two buckets.
+    /// What makes the three buckets.
     pub fn bucket_admin(&self) -> BucketAdmin {
-        self.bucket_admin_of(&[&self.options.s3.raw_bucket, &self.options.s3.normalized_bucket])
+        let s3 = &self.options.s3;
+        self.bucket_admin_of(&[&s3.raw_bucket, &s3.normalized_bucket, &s3.invoices_bucket])
     }
 
     /// What makes any buckets.

@@ -38,7 +38,6 @@ pub use connect::Aws;
 pub use options::{Credentials, DynamoOptions, Options, S3Options};
 pub use s3::Bucket;
 pub use s3::admin::{BucketAdmin, BucketPlan, BucketStep};
-pub use s3::presign::{Presigned, Upload};
 pub use tables::DynamoTables;
 pub use tables::admin::{TableAdmin, TablePlan, TableStep};
 pub use together::Together;

@@ -36,6 +36,8 @@ pub struct S3Options {
     pub raw_bucket: String,
     /// Bucket of normalized objects. Default `dvss-normalized`.
     pub normalized_bucket: String,
+    /// Bucket of suppliers' documents, what was read in them, and plans. Default `dvss-invoices`.
+    pub invoices_bucket: String,
 }
 
 /// What concerns DynamoDB.
@@ -86,6 +88,7 @@ impl Default for S3Options {
             endpoint: None,
             raw_bucket: "dvss-raw".to_owned(),
             normalized_bucket: "dvss-normalized".to_owned(),
+            invoices_bucket: "dvss-invoices".to_owned(),
         }
     }
 }

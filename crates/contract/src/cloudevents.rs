@@ -2,8 +2,8 @@
 //!
 //! `type` is the event type, `time` (required here) is `occurredAt`, `source` and `id` together are
 //! the vendor's id of the event, joined by [`join`]. `data` is any JSON value but null, which says
-//! nothing, as no data does. `datacontenttype` of the payload must be JSON for normalize to map it; other
-//! payloads are accepted and kept.
+//! nothing, as no data does. Data of any other media type is sent as text in `data`, as `data_base64`, or in binary
+//! mode; it is kept as it is, and normalize reads it where the mapping says its format.
 
 use crate::envelope::{Refusal, Window, check_vendor};
 use crate::event::{Draft, Mode};

@@ -142,6 +142,24 @@ codes! {
     /// What was read has changed since.
     VersionConflict = "version-conflict", 412;
 
+    // Invoices.
+    /// The job's state does not let it.
+    InvoiceState = "invoice-state", 409;
+    /// The invoice is applied already; the answer names the job that did it.
+    InvoiceApplied = "invoice-applied", 409;
+    /// The document was not put yet.
+    InvoiceNotUploaded = "invoice-not-uploaded", 409;
+    /// The bytes are not those that were announced or submitted.
+    InvoiceReplaced = "invoice-replaced", 409;
+    /// Lines wait for a person's word.
+    InvoiceUnreviewed = "invoice-unreviewed", 422;
+    /// The document cannot be read; the message says why.
+    InvoiceUnreadable = "invoice-unreadable", 422;
+    /// The signed upload address is not one of ours, was changed, or has expired.
+    UploadForbidden = "upload-forbidden", 403;
+    /// `If-Match` is missing: what is changed is named with its version.
+    VersionRequired = "version-required", 428;
+
     // Start-up and the log.
     /// A committed offset lies outside of the log.
     OffsetOutOfRange = "offset-out-of-range", 500;

@@ -1,5 +1,6 @@
 //! Entity keys: what a fact is about, and so what owns one partition, one state and one order.
 
+use percent_encoding::percent_decode_str;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::{Code, VendorId, ids};
@@ -80,6 +81,21 @@ pub fn vendor_of(key: &str) -> Result<VendorId, ids::Error> {
     VendorId::parse(key.split_once('|').map_or(key, |(vendor, _)| vendor))
 }
 
+/// Reads the [key](Entity::key) of stock; `None` where it is none. Parts come back in NFC.
+pub fn stock_of(key: &str) -> Option<Entity> {
+    let parts: Vec<&str> = key.split('|').collect();
+    let [vendor, warehouse, sku, lot, condition] = parts.as_slice() else { return None };
+    let part = |text: &str| percent_decode_str(text).decode_utf8().ok().map(String::from);
+    let stated = |text: &str| part(text).map(|text| Some(text).filter(|text| !text.is_empty()));
+    Some(Entity::Stock {
+        vendor: VendorId::parse(*vendor).ok()?,
+        warehouse: stated(warehouse)?,
+        sku: part(sku)?,
+        lot: stated(lot)?,
+        condition: stated(condition)?,
+    })
+}
+
 fn escape(text: &str) -> String {
     // Most ids: ASCII is in NFC.
     if text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'%' | b'|') || byte == b' ') {
@@ -123,6 +139,16 @@ mod tests {
         }
         for other in ["", "|w|A", "a b|w|A", "???"] {
             assert!(vendor_of(other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_key_of_stock_reads_back() {
+        for entity in [stock(Some("w|1"), "A%7Cb"), stock(None, "caf\u{e9}\r\n"), stock(None, "")] {
+            assert_eq!(stock_of(&entity.key().expect("short")), Some(entity));
+        }
+        for other in ["acme|order-1", "acme||A|", "a b||A||", ""] {
+            assert_eq!(stock_of(other), None, "{other}");
         }
     }
 

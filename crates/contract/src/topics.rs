@@ -12,6 +12,8 @@ pub const NORMALIZED: &str = "dvss.normalized";
 pub const OUTBOX: &str = "dvss.outbox";
 /// What the outbox published: identities and their coordinates.
 pub const RECEIPTS: &str = "dvss.receipts";
+/// Invoice jobs that have something to do; the job's row says what.
+pub const INVOICE_JOBS: &str = "dvss.invoice.jobs";
 /// Public: absolute stock.
 pub const INVENTORY_UPDATED: &str = "dvss.normalized.inventory-updated.v1";
 /// Public: relative stock.
@@ -30,7 +32,7 @@ pub const PUBLIC: [&str; 6] =
     [INVENTORY_UPDATED, INVENTORY_ADJUSTED, ORDER_UPDATED, INVENTORY_RECEIVED, DIVERGENCE, QUARANTINE];
 
 /// The topics between the stages.
-pub const INTERNAL: [&str; 5] = [RAW, ACCEPTED, NORMALIZED, OUTBOX, RECEIPTS];
+pub const INTERNAL: [&str; 6] = [RAW, ACCEPTED, NORMALIZED, OUTBOX, RECEIPTS, INVOICE_JOBS];
 
 /// How the names of the topics begin that vendors write to themselves, the Kafka door: the vendor's id
 /// follows. Who may write to one is who may speak for the vendor.

@@ -154,6 +154,7 @@ mod tests {
             normalize::Normalize::NAME,
             divergence::Divergence::NAME,
             outbox::Outbox::NAME,
+            invoicing::Invoicing::NAME,
         ];
         assert_eq!(STAGES.map(|(group, _)| group), names);
     }

@@ -96,6 +96,40 @@ impl Client {
         self.json(request).await
     }
 
+    /// `POST` or `PATCH` with a JSON body, on top of a version (RFC 9110, `If-Match`); JSON back.
+    pub async fn at_version(
+        &self,
+        method: Method,
+        path: &str,
+        version: u64,
+        body: &Value,
+    ) -> Result<Value, Error> {
+        let request = self.http.request(method, self.url(path)).json(body);
+        self.json(request.header("if-match", format!("\"{version}\""))).await
+    }
+
+    /// Sends bytes as an answer of the server's says: method, url, headers. Whoever answers may be an object store.
+    pub async fn send(&self, signed: &Value, bytes: Vec<u8>) -> Result<(), Error> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let method = Method::from_bytes(text(&signed["method"]).as_bytes()).unwrap_or(Method::PUT);
+        let mut request = self.http.request(method, text(&signed["url"])).body(bytes);
+        for (name, value) in signed["headers"].as_object().into_iter().flatten() {
+            request = request.header(name, text(value));
+        }
+        let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let body = answer.bytes().await.map_err(|error| self.unreachable(&error))?;
+        let detail = String::from_utf8_lossy(&body).chars().take(500).collect();
+        let refused = || Error::Refused { status, code: "upload-forbidden".to_owned(), detail };
+        match read::<Value>(status, &body) {
+            Some(Err(error)) => Err(error),
+            _ => Err(refused()),
+        }
+    }
+
     /// `POST` with a text body, JSON back.
     pub async fn post_text(
         &self,
@@ -107,20 +141,23 @@ impl Client {
         self.json(request.header("content-type", "application/yaml").body(body)).await
     }
 
+    fn unreachable(&self, error: &reqwest::Error) -> Error {
+        Error::Unreachable {
+            server: self.server.clone(),
+            reason: std::iter::successors(std::error::Error::source(error), |error| error.source())
+                .last()
+                .map_or_else(|| error.to_string(), ToString::to_string),
+        }
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}/api/v1{path}", self.server)
     }
 
     async fn json<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Error> {
-        let unreachable = |error: reqwest::Error| Error::Unreachable {
-            server: self.server.clone(),
-            reason: std::iter::successors(std::error::Error::source(&error), |error| error.source())
-                .last()
-                .map_or_else(|| error.to_string(), ToString::to_string),
-        };
-        let answer: Response = request.send().await.map_err(unreachable)?;
+        let answer: Response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
-        let bytes = answer.bytes().await.map_err(unreachable)?;
+        let bytes = answer.bytes().await.map_err(|error| self.unreachable(&error))?;
         read(status, &bytes).ok_or_else(|| Error::Foreign { server: self.server.clone(), status })?
     }
 }

@@ -29,7 +29,7 @@ const RESERVED: [&str; 9] = [
 const RESERVED_PREFIX: &str = "DVSS_FAILPOINT";
 
 /// Counts and times without which nothing would go on; the loop checks its own.
-const NEVER_ZERO: [&str; 34] = [
+const NEVER_ZERO: [&str; 42] = [
     "gateway.maxBodyBytes",
     "gateway.maxBatchBytes",
     "gateway.maxBatchItems",
@@ -55,6 +55,14 @@ const NEVER_ZERO: [&str; 34] = [
     "outbox.sweepInterval",
     "outbox.sweepMost",
     "quarantine.budget",
+    "invoices.maxDocumentBytes",
+    "invoices.uploadExpires",
+    "invoices.lease",
+    "invoices.attempts",
+    "invoices.retryAfter",
+    "invoices.sweepInterval",
+    "invoices.catalogue",
+    "parser.wall",
     "store.cacheBytes",
     "store.maxBytes",
     "servers.partitions",
@@ -99,6 +107,10 @@ pub struct Config {
     pub divergence: divergence::Options,
     /// Outbox and sweeper.
     pub outbox: outbox::Options,
+    /// Supplier invoices.
+    pub invoices: invoices::Options,
+    /// What the child process may use that reads documents.
+    pub parser: sandbox::Limits,
     /// Quarantine budgets.
     pub quarantine: stores::quarantine::Options,
     /// The embedded store.
@@ -117,11 +129,13 @@ pub enum Role {
     Divergence,
     /// Publishes.
     Outbox,
+    /// Reads invoices, and books them.
+    Invoices,
 }
 
 impl Role {
     /// Every stage, upstream first.
-    pub const ALL: [Self; 4] = [Self::Dedup, Self::Normalize, Self::Divergence, Self::Outbox];
+    pub const ALL: [Self; 5] = [Self::Dedup, Self::Normalize, Self::Divergence, Self::Outbox, Self::Invoices];
 
     /// The name, as failpoints carry it too.
     pub fn as_str(self) -> &'static str {
@@ -130,6 +144,7 @@ impl Role {
             Self::Normalize => "normalize",
             Self::Divergence => "divergence",
             Self::Outbox => "outbox",
+            Self::Invoices => "invoices",
         }
     }
 }
@@ -149,6 +164,8 @@ impl Default for Config {
             normalize: Default::default(),
             divergence: Default::default(),
             outbox: Default::default(),
+            invoices: Default::default(),
+            parser: Default::default(),
             quarantine: Default::default(),
             store: Default::default(),
         }

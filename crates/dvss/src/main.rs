@@ -7,6 +7,7 @@
 //! | [`backend`] | the embedded store, or servers |
 //! | [`up`] | the processes: every role in one, or one alone |
 //! | [`bench`] | what the pipeline does, and what it costs |
+//! | [`parser`] | documents, read in a child process |
 //! | [`demo`] | `up`, with sample traffic and a tour of what came out |
 //! | [`client`] | the operator API, as commands use it |
 //! | [`commands`] | one module a command |
@@ -24,6 +25,7 @@ mod demo;
 #[cfg(debug_assertions)]
 mod failpoint;
 mod inbound;
+mod parser;
 mod up;
 
 use std::process::ExitCode;
@@ -37,6 +39,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments = cli::Cli::parse();
+    // Before anything is started: a thread could not be confined any more.
+    if let cli::Command::ParseSandboxed(arguments) = &arguments.command {
+        return parser::child(arguments);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
+use bytes::Bytes;
 use dedup::Dedup;
 use divergence::Divergence;
+use invoices::Invoices;
+use invoicing::Invoicing;
 use normalize::Normalize;
 use operator::problem::Problem;
 use operator::{Host, Operator, StageHealth};
@@ -29,6 +32,7 @@ use crate::cli::exit;
 use crate::commands::print;
 use crate::config::{Config, Role};
 use crate::inbound;
+use crate::parser::Sandboxed;
 
 /// The one member of every group on the embedded default: a data directory has one process.
 const EMBEDDED_MEMBER: &str = "embedded";
@@ -183,6 +187,20 @@ pub async fn start(config: &Config, roles: Roles, logs: &str) -> anyhow::Result<
     starter.stage(Role::Divergence, |_| Arc::clone(&divergence))?;
     let options = config.outbox.clone();
     starter.stage(Role::Outbox, |ports| Arc::new(Outbox::new(&ports, options)))?;
+    let parser = Arc::new(Sandboxed::new(config.parser.clone())?);
+    if roles.stages.contains(&Role::Invoices) {
+        // Refused at the start, not at the first document.
+        parser.check().await?;
+        ensure_in_time(config)?;
+    }
+    let (draw, options) = (invoices::drawn_by_the_machine(), config.invoices.clone());
+    let worker = Invoices::new(at(&ports, Role::Invoices.as_str())?, options.clone(), Arc::clone(&draw));
+    // A process is another one after a restart, for what took it down is to count as an attempt.
+    let holder = format!("{}-{:08x}", member(config)?, draw() as u32);
+    starter.stage(Role::Invoices, |ports| {
+        let invoices = Invoices::new(ports, options, draw);
+        Arc::new(Invoicing::new(invoices, Arc::clone(&parser) as Arc<dyn invoicing::Parser>, holder))
+    })?;
     let handles = starter.handles;
     if roles.stages.contains(&Role::Outbox) {
         let (ports, options, stop, gate) =
@@ -190,6 +208,15 @@ pub async fn start(config: &Config, roles: Roles, logs: &str) -> anyhow::Result<
         tasks.stages.spawn(async move {
             if gate.opens(&stop).await {
                 outbox::sweeper::run(&ports, &options, stop).await;
+            }
+            Ok(())
+        });
+    }
+    if roles.stages.contains(&Role::Invoices) {
+        let (stop, gate) = (stages.clone(), gate.clone());
+        tasks.stages.spawn(async move {
+            if gate.opens(&stop).await {
+                invoicing::sweeper::run(&worker, stop).await;
             }
             Ok(())
         });
@@ -206,7 +233,8 @@ pub async fn start(config: &Config, roles: Roles, logs: &str) -> anyhow::Result<
     let kafka_door = inbound::View::default();
     if let Some(door) = door {
         let ports = at(&ports, "gateway")?;
-        let gateway = gateway::Gateway::new(ports.clone(), config.gateway.clone());
+        let gateway = gateway::Gateway::new(ports.clone(), config.gateway.clone())
+            .with_invoices(config.invoices.clone());
         let quarantine = QuarantineStore::new(ports.clone(), Arc::clone(&codec), config.quarantine.clone());
         let kafka = inbound::Door {
             inbound: gateway.inbound(),
@@ -240,12 +268,14 @@ pub async fn start(config: &Config, roles: Roles, logs: &str) -> anyhow::Result<
         handles,
         metrics,
         divergence,
+        parser,
         waits_for: Mutex::default(),
         away: Mutex::default(),
         kafka_door,
     });
     {
-        let operator = Operator::new(at(&ports, "operator")?, Arc::clone(&process) as Arc<dyn Host>);
+        let operator = Operator::new(at(&ports, "operator")?, Arc::clone(&process) as Arc<dyn Host>)
+            .with_invoices(config.invoices.clone());
         let (stop, whole) = (api.clone(), roles.operator);
         tasks.api.spawn(async move {
             Ok(if whole {
@@ -273,6 +303,20 @@ pub async fn start(config: &Config, roles: Roles, logs: &str) -> anyhow::Result<
         gate.open();
     }
     Ok(Running { gateway: gateway_address, operator: operator_address, doors, stages, api, tasks })
+}
+
+/// Checks that a document's time is within the loop's: one that the loop gives up comes again, and its attempts run
+/// out although the parser was never at fault.
+fn ensure_in_time(config: &Config) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        config.parser.wall < config.runtime.deadline,
+        "parser.wall must be shorter than runtime.deadline (config-invalid)"
+    );
+    anyhow::ensure!(
+        config.runtime.deadline < config.invoices.lease,
+        "invoices.lease must be longer than runtime.deadline (config-invalid)"
+    );
+    Ok(())
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -390,6 +434,7 @@ struct Process {
     handles: Vec<Handle>,
     metrics: telemetry::Metrics,
     divergence: Arc<Divergence>,
+    parser: Arc<Sandboxed>,
     /// What is missing before it can begin.
     waits_for: Mutex<Option<String>>,
     /// Which server does not answer just now.
@@ -434,6 +479,10 @@ impl Host for Process {
 
     fn metrics(&self) -> String {
         self.metrics.render()
+    }
+
+    async fn draw(&self, document: Bytes, page: u32, width: u32) -> Result<Bytes, Problem> {
+        self.parser.draw(document, page, width).await
     }
 
     async fn recompute(&self, entity: &str) -> Result<(), Problem> {

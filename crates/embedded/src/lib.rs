@@ -50,6 +50,9 @@ pub const RAW_BUCKET: &str = "dvss-raw";
 /// The bucket of normalized objects.
 pub const NORMALIZED_BUCKET: &str = "dvss-normalized";
 
+/// The bucket of suppliers' documents, what was read in them, and plans.
+pub const INVOICES_BUCKET: &str = "dvss-invoices";
+
 /// What there is to be: the crates that own it say so, the binary hands it in.
 #[derive(Debug, Clone, Default)]
 pub struct Parts {
@@ -72,6 +75,8 @@ pub struct Embedded {
     pub raw: EmbeddedBlobs,
     /// The bucket of normalized objects.
     pub normalized: EmbeddedBlobs,
+    /// The bucket of suppliers' documents, what was read in them, and plans.
+    pub invoices: EmbeddedBlobs,
     /// The tables.
     pub tables: Arc<EmbeddedTables>,
     /// The schema registry.
@@ -117,6 +122,7 @@ impl Embedded {
             log,
             raw: EmbeddedBlobs::new(engine.clone(), RAW_BUCKET),
             normalized: EmbeddedBlobs::new(engine.clone(), NORMALIZED_BUCKET),
+            invoices: EmbeddedBlobs::new(engine.clone(), INVOICES_BUCKET),
             tables: Arc::new(EmbeddedTables::new(engine.clone(), &tables)?),
             schemas: Arc::new(EmbeddedSchemas::new(&engine, schemas)?),
             clock,
@@ -129,6 +135,7 @@ impl Embedded {
             log: Arc::new(self.log.clone()),
             raw: Arc::new(self.raw.clone()),
             normalized: Arc::new(self.normalized.clone()),
+            invoices: Arc::new(self.invoices.clone()),
             tables: Arc::clone(&self.tables) as Arc<dyn ports::Tables>,
             schemas: Arc::clone(&self.schemas) as Arc<dyn ports::Schemas>,
             clock: Arc::clone(&self.clock),

@@ -21,7 +21,7 @@ use ports::Ports;
 pub struct Call {
     /// Who makes it, for example `dedup`.
     pub stage: &'static str,
-    /// The port: `log`, `raw`, `normalized`, `tables`, `schemas`.
+    /// The port: `log`, `raw`, `normalized`, `invoices`, `tables`, `schemas`.
     pub port: &'static str,
     /// The method, for example `commit`.
     pub method: &'static str,
@@ -70,6 +70,10 @@ pub fn around(ports: &Ports, stage: &'static str, policy: Arc<dyn Policy>) -> Po
         normalized: Arc::new(stores::FaultyBlobs {
             inner: Arc::clone(&ports.normalized),
             gate: gate("normalized"),
+        }),
+        invoices: Arc::new(stores::FaultyBlobs {
+            inner: Arc::clone(&ports.invoices),
+            gate: gate("invoices"),
         }),
         tables: Arc::new(stores::FaultyTables { inner: Arc::clone(&ports.tables), gate: gate("tables") }),
         schemas: Arc::new(stores::FaultySchemas { inner: Arc::clone(&ports.schemas), gate: gate("schemas") }),

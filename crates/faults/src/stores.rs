@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use ports::blobs::{self, Blobs, Condition, Metadata, Object};
+use ports::blobs::{self, Blobs, Condition, Metadata, Object, Presigned, Upload, Version};
 use ports::schemas::{self, Schemas};
 use ports::tables::{self, Cursor, Item, Key, Query, Table, Tables, Write};
 
@@ -34,6 +34,14 @@ impl Blobs for FaultyBlobs {
 
     async fn get(&self, key: &str) -> Result<Object, blobs::Error> {
         self.gate.call("get", blobs::Error::Unavailable, self.inner.get(key)).await
+    }
+
+    async fn version(&self, key: &str, version: Option<&str>) -> Result<Version, blobs::Error> {
+        self.gate.call("version", blobs::Error::Unavailable, self.inner.version(key, version)).await
+    }
+
+    async fn presign(&self, upload: &Upload) -> Result<Option<Presigned>, blobs::Error> {
+        self.gate.call("presign", blobs::Error::Unavailable, self.inner.presign(upload)).await
     }
 
     async fn list(

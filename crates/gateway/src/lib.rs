@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use admission::Admission;
 use directory::Directory;
+use invoices::Invoices;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -61,8 +62,17 @@ impl Gateway {
             Arc::clone(&admission),
             options.max_body_bytes,
         );
-        let door = http::Door::new(ports, options, acceptor, directory, admission);
+        let invoices =
+            Invoices::new(ports.clone(), invoices::Options::default(), invoices::drawn_by_the_machine());
+        let door = http::Door { acceptor, directory, admission, ports, options, invoices };
         Self { door: Arc::new(door), inbound: Arc::new(inbound) }
+    }
+
+    /// The same, with these settings of invoices.
+    pub fn with_invoices(self, options: invoices::Options) -> Self {
+        let door = &*self.door;
+        let invoices = Invoices::new(door.ports.clone(), options, invoices::drawn_by_the_machine());
+        Self { door: Arc::new(http::Door { invoices, ..door.clone() }), ..self }
     }
 
     /// Serves vendors on `listener` until `shutdown`; then takes no more connections, finishes the

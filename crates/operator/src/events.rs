@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ::invoices::ledger::{self, Noted};
+use ::invoices::{plan, store};
 use axum::Json;
 use axum::extract::{Path, State};
 use contract::canonical::Fact;
@@ -31,7 +33,10 @@ pub async fn explain(
         Some(Found::Event(entry)) => event(&operator, &entry, waits(&parked)).await?,
         Some(Found::Alias(found)) => newcomer(&found, "DUPLICATE"),
         Some(Found::Conflict(found)) => newcomer(&found, "CONFLICT"),
-        None => unclaimed(&operator, id, &parked).await?,
+        None => match ledger::plan(&*operator.ports.tables, id).await? {
+            Some(noted) => planned(&operator, id, &noted).await?,
+            None => unclaimed(&operator, id, &parked).await?,
+        },
     };
     shown["quarantine"] = json!(parked);
     shown["divergence"] = json!(divergence_of(&operator, id).await?);
@@ -49,6 +54,42 @@ fn shape(id: IngestId, status: &str, known: Value) -> Value {
         members.extend(known);
     }
     shown
+}
+
+/// A plan of an invoice: nobody sent it, a person decided it.
+async fn planned(operator: &Operator, id: IngestId, noted: &Noted) -> Result<Value, Problem> {
+    let job = store::get(&*operator.ports.tables, noted.job).await?;
+    let object = plan::get(&*operator.ports.invoices, &noted.plan).await?;
+    let lines: Vec<&Fact> = object.lines.iter().map(|line| &line.fact).collect();
+    let shown = shown_facts(operator, &lines).await?;
+    let published = shown.iter().all(|fact| !fact["published"].is_null());
+    let status = status(Evidence { published, waits: false });
+    let first = lines.first();
+    let known = json!({
+        "vendorId": object.head.vendor_id, "externalEventId": object.head.external_event_id,
+        "eventType": first.map(|fact| fact.data.name()), "occurredAt": first.map(|fact| fact.occurred_at),
+        "receivedAt": first.map(|fact| fact.occurred_at),
+        "raw": {
+            "bucket": operator.ports.invoices.bucket(), "key": job.file.key,
+            "sha256": job.pinned.as_ref().map(|pinned| pinned.sha256),
+        },
+        "normalized": { "bucket": operator.ports.invoices.bucket(), "key": noted.plan.key },
+        "invoice": { "jobId": noted.job, "way": noted.plan.way, "href": format!("/api/v1/invoices/{}", noted.job) },
+        "facts": shown,
+    });
+    Ok(shape(id, status, known))
+}
+
+/// An object's lines beside what became of each.
+async fn shown_facts(operator: &Operator, lines: &[&Fact]) -> Result<Vec<Value>, Problem> {
+    let mut effects = facts::effects(operator, lines).await?;
+    let mut uncopied = facts::Uncopied::new();
+    if effects.iter().flatten().any(|effect| facts::published(effect).is_none()) {
+        uncopied = receipts::uncopied(&*operator.ports.log).await?;
+        effects = facts::effects(operator, lines).await?;
+    }
+    let shown = lines.iter().zip(&effects);
+    Ok(shown.map(|(fact, effect)| facts::shown(fact, effect.as_ref(), &uncopied)).collect())
 }
 
 /// An event that the index does not know: dedup has not seen it yet, or parked it.
@@ -123,17 +164,7 @@ async fn event(operator: &Operator, entry: &Entry, waits: bool) -> Result<Value,
     };
     let lines: Vec<&Fact> =
         stored.iter().flat_map(|stored| &stored.object.lines).map(|line| &line.fact).collect();
-    let mut effects = facts::effects(operator, &lines).await?;
-    let mut uncopied = facts::Uncopied::new();
-    if effects.iter().flatten().any(|effect| facts::published(effect).is_none()) {
-        uncopied = receipts::uncopied(&*ports.log).await?;
-        effects = facts::effects(operator, &lines).await?;
-    }
-    let shown: Vec<Value> = lines
-        .iter()
-        .zip(&effects)
-        .map(|(fact, effect)| facts::shown(fact, effect.as_ref(), &uncopied))
-        .collect();
+    let shown = shown_facts(operator, &lines).await?;
     let published = entry.status == Status::Normalized
         && stored.is_some()
         && shown.iter().all(|fact| !fact["published"].is_null());

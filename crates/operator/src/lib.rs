@@ -12,6 +12,7 @@
 //! | [`reconcile`] | the books: is every accepted event accounted for? |
 //! | [`topics`] | a topic's records, in pages |
 //! | [`vendors`], [`mappings`], [`quarantine`], [`divergences`] | what operators change |
+//! | [`invoices`] | supplier invoices: uploaded, reviewed, applied |
 //! | `guard` | who may speak to the API |
 //! | `pages` | lists that may be long |
 //! | [`status`] | groups, lag, readiness |
@@ -23,6 +24,7 @@ pub mod entities;
 pub mod events;
 mod facts;
 mod guard;
+pub mod invoices;
 pub mod mappings;
 mod pages;
 pub mod problem;

@@ -1,7 +1,7 @@
 //! Lists that may be long, in pages: how a request asks for one, and how an answer says where to go on.
 
 use contract::Fingerprint;
-use ports::tables::{Cursor, Error};
+use ports::tables::Cursor;
 
 use crate::problem::Problem;
 
@@ -25,14 +25,14 @@ pub fn limit(asked: Option<usize>) -> Result<usize, Problem> {
 
 /// One page: `limit` of the rows that are wanted, from `after` on, and where to go on. `read` gives a part of the
 /// list from a cursor on, of so many rows at most, wanted or not.
-pub async fn page<T, F>(
+pub async fn page<T, E, F>(
     limit: usize,
     mut after: Option<Cursor>,
     wants: impl Fn(&T) -> bool,
     read: impl Fn(Option<Cursor>, usize) -> F,
-) -> Result<(Vec<T>, Option<Cursor>), Error>
+) -> Result<(Vec<T>, Option<Cursor>), E>
 where
-    F: Future<Output = Result<(Vec<T>, Option<Cursor>), Error>>,
+    F: Future<Output = Result<(Vec<T>, Option<Cursor>), E>>,
 {
     let (mut found, mut looked_at, mut most) = (Vec::new(), 0, limit);
     loop {
@@ -118,7 +118,7 @@ mod tests {
             let start = after.map_or(0, |Cursor(at)| at.parse().expect("a number"));
             let end = NUMBERS.min(start + most);
             let next = (end < NUMBERS).then(|| Cursor(end.to_string()));
-            async move { Ok(((start..end).collect(), next)) }
+            async move { Ok::<_, ports::tables::Error>(((start..end).collect(), next)) }
         };
         let (rows, next) = page(limit, after, wants, read).await.expect("no store");
         (rows, next, reads.get())

@@ -7,7 +7,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use contract::Code;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Media type of every error.
 const MEDIA_TYPE: &str = "application/problem+json";
@@ -19,12 +19,19 @@ const MOST_SAID: usize = 16 * 1_024;
 pub struct Problem {
     code: Code,
     detail: String,
+    /// A further member (RFC 9457, 3.2).
+    member: Option<(&'static str, Value)>,
 }
 
 impl Problem {
     /// An answer with this code; `detail` says what happened, to what, and what to do next.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
+        Self { code, detail: detail.into(), member: None }
+    }
+
+    /// The same, with one member more (RFC 9457, 3.2).
+    pub fn with(self, name: &'static str, value: Value) -> Self {
+        Self { member: Some((name, value)), ..self }
     }
 
     /// Its code.
@@ -58,10 +65,13 @@ impl IntoResponse for Problem {
         } else if status.is_server_error() {
             tracing::warn!(code = %self.code, detail = self.detail, "an operator's request failed");
         }
-        let body = json!({
+        let mut body = json!({
             "type": format!("urn:dvss:error:{}", self.code), "title": self.code.as_str(), "status": status.as_u16(),
             "code": self.code.as_str(), "detail": self.detail,
         });
+        if let Some((name, value)) = self.member {
+            body[name] = value;
+        }
         (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], Json(body)).into_response()
     }
 }
@@ -111,6 +121,18 @@ impl From<ports::tables::Error> for Problem {
             _ => Code::Unavailable,
         };
         Self::new(code, format!("{error}; try again"))
+    }
+}
+
+impl From<invoices::Error> for Problem {
+    fn from(error: invoices::Error) -> Self {
+        let problem = Self::new(error.code(), error.to_string());
+        match error {
+            invoices::Error::Applied { first, .. } => {
+                problem.with("first", json!({ "jobId": first, "href": format!("/api/v1/invoices/{first}") }))
+            }
+            _ => problem,
+        }
     }
 }
 

@@ -3,12 +3,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ::invoices::Invoices;
 use async_trait::async_trait;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
+use bytes::Bytes;
 use contract::Code;
 use ports::Ports;
 use serde::Serialize;
@@ -19,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::problem::{self, Problem};
 use crate::{
-    console, divergences, entities, events, guard, mappings, quarantine, reconcile, status, topics, vendors,
+    console, divergences, entities, events, guard, invoices as jobs, mappings, quarantine, reconcile, status,
+    topics, vendors,
 };
 
 /// A stage, as operators see it.
@@ -56,6 +59,10 @@ pub trait Host: Send + Sync {
     }
     /// Prometheus text of this process' metrics.
     fn metrics(&self) -> String;
+    /// One page of a PDF as a PNG of so many pixels across, drawn apart from everything else.
+    async fn draw(&self, _document: Bytes, _page: u32, _width: u32) -> Result<Bytes, Problem> {
+        Err(Problem::new(Code::Unavailable, "this process draws no pages"))
+    }
     /// Folds all facts of an entity anew; an error says why it could not.
     async fn recompute(&self, entity: &str) -> Result<(), Problem>;
 }
@@ -67,6 +74,8 @@ pub struct Operator {
     pub ports: Ports,
     /// Reads public records.
     pub codec: Arc<Codec>,
+    /// Supplier invoices.
+    pub invoices: Invoices,
     /// The process around.
     pub host: Arc<dyn Host>,
     /// Whoever draws up the books has it: what they take in memory is taken once at a time.
@@ -77,7 +86,15 @@ impl Operator {
     /// An operator API on these ports.
     pub fn new(ports: Ports, host: Arc<dyn Host>) -> Self {
         let codec = Arc::new(Codec::new(ports.schemas.clone()));
-        Self { ports, codec, host, books: Arc::default() }
+        let invoices =
+            Invoices::new(ports.clone(), invoices::Options::default(), invoices::drawn_by_the_machine());
+        Self { ports, codec, invoices, host, books: Arc::default() }
+    }
+
+    /// The same, with these settings of invoices.
+    pub fn with_invoices(self, options: invoices::Options) -> Self {
+        let invoices = Invoices::new(self.ports.clone(), options, invoices::drawn_by_the_machine());
+        Self { invoices, ..self }
     }
 
     /// Every route, as served at this address ([`guard`]).
@@ -106,16 +123,24 @@ impl Operator {
             .route("/divergences/{id}", get(divergences::show))
             .route("/divergences/{id}/accept", post(divergences::accept))
             .route("/divergences/{id}/resolve", post(divergences::resolve))
+            .route("/invoices", get(jobs::list).post(jobs::announce))
+            .route("/invoices/{id}", get(jobs::show).patch(jobs::edit))
+            .route("/invoices/{id}/submit", post(jobs::submit))
+            .route("/invoices/{id}/apply", post(jobs::apply))
+            .route("/invoices/{id}/reverse", post(jobs::reverse))
+            .route("/invoices/{id}/content", get(jobs::content))
+            .route("/invoices/{id}/pages/{page}", get(jobs::page))
+            .route("/uploads/{id}", put(jobs::upload))
             .route("/reconcile", get(reconcile::report))
             .route("/reconcile/repair", post(reconcile::repair))
             .route("/status", get(status::status))
             .route("/openapi.json", get(openapi));
         Router::new()
             .nest("/api/v1", api.layer(from_fn_with_state(listens, guard::check)))
-            .route("/", get(console::page))
             .route("/metrics", get(status::metrics))
             .fallback(async || Problem::not_found("such path; see /api/v1/openapi.json"))
             .layer(from_fn(problem::only))
+            .merge(console::routes(listens))
             .merge(probes())
             .with_state(self)
     }

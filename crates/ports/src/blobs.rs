@@ -1,6 +1,7 @@
 //! Objects in one bucket: S3, cut to what is used.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -37,6 +38,59 @@ pub struct Object {
     pub etag: String,
     /// SHA-256 of the bytes.
     pub sha256: Fingerprint,
+}
+
+/// One version of an object that somebody else put, by a request that was signed here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// The bytes. Checked where they were put with a checksum; whoever needs more compares [`Version::sha256`].
+    pub bytes: Bytes,
+    /// The version's id; it never names other bytes.
+    pub version: String,
+    /// SHA-256 of the bytes as they were read.
+    pub sha256: Fingerprint,
+}
+
+/// What somebody else may put, and until when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// The object's key. The put succeeds only while no object has it.
+    pub key: String,
+    /// Length in bytes, exactly.
+    pub length: u64,
+    /// Media type, exactly.
+    pub content_type: String,
+    /// SHA-256 of the bytes, where it is known beforehand. Without it the object has none, so [`Blobs::get`]
+    /// calls it corrupt, and [`Blobs::version`] reads it.
+    pub sha256: Option<Fingerprint>,
+    /// How long the request is taken: from a second to a week, and no longer than the credentials live.
+    pub expires: Duration,
+}
+
+/// Longest validity of a signature (S3).
+pub const MAX_EXPIRY: Duration = Duration::from_hours(7 * 24);
+
+/// A signed request. Whoever has it can put this one object once.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Presigned {
+    /// `PUT`.
+    pub method: String,
+    /// The address, the signature in its query.
+    pub url: String,
+    /// Headers that the request must carry just so; they are signed.
+    pub headers: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for Presigned {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The query is as good as a password.
+        let url = self.url.split('?').next().unwrap_or_default();
+        formatter
+            .debug_struct("Presigned")
+            .field("url", &url)
+            .field("headers", &self.headers)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One entry of a listing.
@@ -106,6 +160,20 @@ pub trait Blobs: Send + Sync {
     ) -> Result<String, Error>;
     /// Reads an object and verifies its checksum.
     async fn get(&self, key: &str) -> Result<Object, Error>;
+    /// Reads one version of an object, or the newest one where none is named; for objects that others put.
+    /// A store that keeps one version only calls its entity tag the version, and any other [`Error::NotFound`].
+    async fn version(&self, key: &str, version: Option<&str>) -> Result<Version, Error> {
+        let Object { bytes, etag, sha256, .. } = self.get(key).await?;
+        if version.is_some_and(|wanted| wanted != etag) {
+            return Err(Error::NotFound);
+        }
+        Ok(Version { bytes, version: etag, sha256 })
+    }
+    /// Signs a put for somebody else. `None`: the store has no door of its own, so that whoever wants an upload
+    /// takes it himself and puts it.
+    async fn presign(&self, _upload: &Upload) -> Result<Option<Presigned>, Error> {
+        Ok(None)
+    }
     /// Keys that start with `prefix` and sort behind `after`, at most `limit` (and at most 1,000).
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Page, Error>;
 }

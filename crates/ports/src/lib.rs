@@ -39,6 +39,8 @@ pub struct Ports {
     pub raw: Arc<dyn Blobs>,
     /// The bucket of normalized objects.
     pub normalized: Arc<dyn Blobs>,
+    /// The bucket of suppliers' documents, what was read in them, and plans.
+    pub invoices: Arc<dyn Blobs>,
     /// The tables.
     pub tables: Arc<dyn Tables>,
     /// The schema registry.

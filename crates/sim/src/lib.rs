@@ -13,12 +13,13 @@
 //! | [`plan`] | what a seed decides before anything runs |
 //! | [`traffic`], [`model`] | what vendors send, and what it means: a second opinion |
 //! | [`weather`], [`life`], [`rough`] | what happens to calls, and to processes |
-//! | [`members`], [`clients`], [`world`] | the processes, and who looks after them |
+//! | [`members`], [`clients`], [`desk`], [`world`] | the processes, and who looks after them |
 //! | [`oracle`] | what must be true of it all |
 //!
 //! The same seed gives the same run, call for call ([`Outcome::trace`]).
 
 pub mod clients;
+pub mod desk;
 pub mod draw;
 pub mod life;
 pub mod members;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use contract::topics;
 use dedup::Dedup;
 use divergence::Divergence;
+use invoicing::Invoicing;
 use normalize::Normalize;
 use outbox::Outbox;
 use ports::Ports;
@@ -20,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::desk::{self, Reads};
 use crate::draw;
 use crate::life::{Death, Life, Mortal, Trouble};
 use crate::options;
@@ -40,10 +42,15 @@ pub enum Stage {
     Outbox,
     /// Rows that were left pending.
     Sweeper,
+    /// `dvss.invoice.jobs` to `dvss.normalized`.
+    Invoices,
+    /// Jobs that were left behind.
+    JobSweeper,
 }
 
-/// The four that read a topic.
-pub const STAGES: [Stage; 4] = [Stage::Dedup, Stage::Normalize, Stage::Divergence, Stage::Outbox];
+/// Those that read a topic.
+pub const STAGES: [Stage; 5] =
+    [Stage::Dedup, Stage::Normalize, Stage::Divergence, Stage::Outbox, Stage::Invoices];
 
 /// How long a member is given to finish what it has in hand.
 const DRAIN: Duration = Duration::from_secs(6);
@@ -57,6 +64,8 @@ impl Stage {
             Self::Divergence => "divergence",
             Self::Outbox => "outbox",
             Self::Sweeper => "sweeper",
+            Self::Invoices => "invoices",
+            Self::JobSweeper => "jobs",
         }
     }
 
@@ -67,7 +76,8 @@ impl Stage {
             Self::Normalize => Normalize::NAME,
             Self::Divergence => Divergence::NAME,
             Self::Outbox => Outbox::NAME,
-            Self::Sweeper => "no group",
+            Self::Invoices => Invoicing::NAME,
+            Self::Sweeper | Self::JobSweeper => "no group",
         }
     }
 
@@ -78,6 +88,7 @@ impl Stage {
             Self::Normalize => topics::ACCEPTED,
             Self::Divergence => topics::NORMALIZED,
             Self::Outbox | Self::Sweeper => topics::OUTBOX,
+            Self::Invoices | Self::JobSweeper => topics::INVOICE_JOBS,
         }
     }
 }
@@ -87,10 +98,12 @@ async fn serve(
     stage: Stage,
     ports: Ports,
     member: String,
-    plan: Arc<Plan>,
+    who: String,
+    world: Arc<World>,
     stop: CancellationToken,
 ) -> Result<(), Fatal> {
     let codec = Arc::new(Codec::new(Arc::clone(&ports.schemas)));
+    let plan = Arc::clone(&world.plan);
     match stage {
         Stage::Dedup => {
             let (tables, clock) = (Arc::clone(&ports.tables), Arc::clone(&ports.clock));
@@ -124,6 +137,15 @@ async fn serve(
         }
         Stage::Sweeper => {
             outbox::sweeper::run(&ports, &options::outbox(), stop).await;
+            Ok(())
+        }
+        Stage::Invoices => {
+            let invoices = desk::invoices(plan.seed, &who, ports.clone());
+            let processor = Invoicing::new(invoices, Arc::new(Reads::new(&world.weather)), who);
+            run(stage, processor, ports, codec, member, &plan, stop).await
+        }
+        Stage::JobSweeper => {
+            invoicing::sweeper::run(&desk::invoices(plan.seed, &who, ports), stop).await;
             Ok(())
         }
     }
@@ -232,7 +254,7 @@ impl Kept {
         let policy = Around::new(&world.weather, &life, who.clone());
         let ports = faults::around(&world.ports_of(self.stage.name()), self.stage.name(), policy);
         let stop = CancellationToken::new();
-        let served = serve(self.stage, ports, name.to_owned(), Arc::clone(&world.plan), stop.clone());
+        let served = serve(self.stage, ports, name.to_owned(), who.clone(), Arc::clone(&world), stop.clone());
         let mut task = tokio::spawn(Mortal::new(Arc::clone(&life), served));
         let (mut patient, mut deadline) = (false, None::<Instant>);
         loop {

@@ -236,6 +236,33 @@ pub const CALLS: &[(&str, &str, &str, Frequency)] = &[
     ("outbox", "log", "set_committed", Once),
     ("outbox", "tables", "get", Often),
     ("outbox", "tables", "write", Often),
+    ("operator", "tables", "get", Often),
+    ("operator", "tables", "transact", Often),
+    ("operator", "tables", "write", Perhaps),
+    ("operator", "invoices", "put", Often),
+    ("operator", "invoices", "get", Once),
+    ("operator", "invoices", "version", Often),
+    ("operator", "log", "append", Often),
+    ("invoices", "log", "join", Once),
+    ("invoices", "log", "producer", Once),
+    ("invoices", "log", "poll", Often),
+    ("invoices", "log", "begin", Once),
+    ("invoices", "log", "send", Once),
+    ("invoices", "log", "commit", Once),
+    ("invoices", "log", "abort", Perhaps),
+    ("invoices", "log", "committed", Once),
+    ("invoices", "log", "ends", Once),
+    ("invoices", "log", "read", Perhaps),
+    ("invoices", "tables", "get", Often),
+    ("invoices", "tables", "transact", Often),
+    ("invoices", "tables", "scan", Once),
+    ("invoices", "invoices", "version", Once),
+    ("invoices", "invoices", "put", Once),
+    ("invoices", "invoices", "get", Once),
+    ("jobs", "tables", "query", Once),
+    ("jobs", "tables", "get", Perhaps),
+    ("jobs", "tables", "transact", Perhaps),
+    ("jobs", "log", "append", Perhaps),
     ("sweeper", "log", "committed", Once),
     ("sweeper", "log", "ends", Perhaps),
     ("sweeper", "log", "read", Once),
@@ -288,11 +315,18 @@ fn forecast(seed: u64, rng: &mut StdRng) -> Forecast {
     };
     let mut outages = Vec::new();
     for _ in 0..rng.random_range(0..=2) {
-        let stages =
-            [None, Some("dedup"), Some("normalize"), Some("divergence"), Some("outbox"), Some("gateway")];
+        let stages = [
+            None,
+            Some("dedup"),
+            Some("normalize"),
+            Some("divergence"),
+            Some("outbox"),
+            Some("gateway"),
+            Some("invoices"),
+        ];
         let from = instant(rng);
         let to = from + Duration::from_millis(rng.random_range(500..8_000));
-        let port = pick(rng, &["log", "raw", "normalized", "tables", "schemas"]);
+        let port = pick(rng, &["log", "raw", "normalized", "invoices", "tables", "schemas"]);
         outages.push(Outage { stage: pick(rng, &stages), port, from, to });
     }
     let contention = pick(rng, &[0, 20_000, 200_000]);
@@ -336,6 +370,11 @@ fn zombie(rng: &mut StdRng) -> Target {
             ("outbox", "log", "send"),
             ("outbox", "log", "commit"),
             ("outbox", "log", "commit"),
+            ("operator", "tables", "transact"),
+            ("operator", "tables", "transact"),
+            ("operator", "log", "append"),
+            ("invoices", "tables", "transact"),
+            ("invoices", "log", "commit"),
         ],
     );
     let moment = pick(rng, &[Moment::Before, Moment::Before, Moment::After]);
@@ -345,7 +384,7 @@ fn zombie(rng: &mut StdRng) -> Target {
 
 fn script(rng: &mut StdRng) -> Vec<(Duration, Action)> {
     let mut script = Vec::new();
-    let stages = [Stage::Dedup, Stage::Normalize, Stage::Divergence, Stage::Outbox];
+    let stages = crate::members::STAGES;
     for _ in 0..rng.random_range(0..=3) {
         let stage = pick(rng, &stages);
         script.push((instant(rng), Action::Join(stage)));

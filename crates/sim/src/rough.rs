@@ -120,6 +120,10 @@ impl Blobs for RoughBlobs {
         self.inner.get(key).await
     }
 
+    async fn version(&self, key: &str, version: Option<&str>) -> Result<blobs::Version, blobs::Error> {
+        self.inner.version(key, version).await
+    }
+
     async fn list(
         &self,
         prefix: &str,

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use contract::{Code, EventType, Timestamp, VendorId, topics};
@@ -12,7 +12,7 @@ use embedded::blobs::EmbeddedBlobs;
 use embedded::log::{EmbeddedLog, TopicSpec};
 use embedded::schemas::EmbeddedSchemas;
 use embedded::tables::{EmbeddedTables, LaggingIndexes};
-use embedded::{Engine, NORMALIZED_BUCKET, RAW_BUCKET, TokioClock};
+use embedded::{Engine, INVOICES_BUCKET, NORMALIZED_BUCKET, RAW_BUCKET, TokioClock};
 use parking_lot::Mutex;
 use ports::log::Partition;
 use ports::{Clock, Ports, Tables, log};
@@ -25,6 +25,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::clients::{self, Answer};
+use crate::desk;
 use crate::draw;
 use crate::life::{Death, Life};
 use crate::members::{Keeper, STAGES, Stage};
@@ -65,6 +66,8 @@ pub struct World {
     activations: Mutex<BTreeMap<u64, u32>>,
     /// References were skipped, so that only the sweeper brings them back.
     skipped: AtomicBool,
+    /// Requests to the operator so far.
+    requests: AtomicU64,
     /// The last activation when normalize was last reset.
     reset_at: Mutex<Option<u64>>,
 }
@@ -94,6 +97,7 @@ impl World {
             graves: Mutex::default(),
             activations: Mutex::default(),
             skipped: AtomicBool::new(false),
+            requests: AtomicU64::new(0),
             reset_at: Mutex::default(),
         };
         world.found().await;
@@ -133,6 +137,11 @@ impl World {
     /// The ports that a role stands on, the sabotage with them.
     pub fn ports_of(&self, role: &'static str) -> Ports {
         (self.sabotage)(role, self.ports.clone())
+    }
+
+    /// A number for a request to the operator.
+    pub fn next_request(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Something is not as it should be.
@@ -210,8 +219,11 @@ impl World {
             let keepers = (0..self.plan.layout.members).map(|slot| Keeper::start(self, stage, slot));
             crews.insert(stage, keepers.collect());
         }
-        crews.insert(Stage::Sweeper, vec![Keeper::start(self, Stage::Sweeper, 0)]);
-        let senders = clients::start(self);
+        for sweeper in [Stage::Sweeper, Stage::JobSweeper] {
+            crews.insert(sweeper, vec![Keeper::start(self, sweeper, 0)]);
+        }
+        let mut senders = clients::start(self);
+        senders.extend(desk::start(self));
         let mut watch = crate::oracle::progress::Watch::default();
         for (at, action) in &self.plan.script {
             sleep_until(self.began + *at).await;
@@ -391,7 +403,7 @@ impl World {
         let deadline = Instant::now() + PATIENCE;
         for sender in senders {
             if tokio::time::timeout_at(deadline, sender).await.is_err() {
-                self.complain("liveness: a vendor has no answer though nothing fails any more".to_owned());
+                self.complain("liveness: somebody has no answer though nothing fails any more".to_owned());
             }
         }
         self.rest(deadline).await;
@@ -478,6 +490,7 @@ fn ports(plan: &Plan, weather: &Arc<Weather>, clock: &Arc<dyn Clock>) -> Ports {
         topics::RAW | topics::ACCEPTED => layout.events,
         topics::NORMALIZED => layout.facts,
         topics::OUTBOX | topics::RECEIPTS => layout.outbox,
+        topics::INVOICE_JOBS => layout.events,
         _ => layout.public,
     };
     let names = topics::INTERNAL.into_iter().chain(topics::PUBLIC);
@@ -497,6 +510,7 @@ fn ports(plan: &Plan, weather: &Arc<Weather>, clock: &Arc<dyn Clock>) -> Ports {
         log: Arc::new(log),
         raw: bucket(RAW_BUCKET),
         normalized: bucket(NORMALIZED_BUCKET),
+        invoices: bucket(INVOICES_BUCKET),
         tables: Arc::new(RoughTables::new(tables, weather)),
         schemas: Arc::new(EmbeddedSchemas::new(&engine, schemas.collect()).expect("memory opens")),
         clock: Arc::clone(clock),

@@ -4,7 +4,8 @@ use sim::plan::{CALLS, Frequency};
 use sim::weather::{Coverage, Side};
 
 /// Calls before which some process has to stand still, and write after others took its place.
-const ZOMBIES: [&str; 3] = ["dedup.tables.write", "divergence.tables.transact", "outbox.log.commit"];
+const ZOMBIES: [&str; 4] =
+    ["dedup.tables.write", "divergence.tables.transact", "outbox.log.commit", "operator.tables.transact"];
 
 /// Runs the seeds, and checks that what was to happen did happen, everywhere.
 fn seeds(range: std::ops::Range<u64>) {

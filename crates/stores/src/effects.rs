@@ -271,6 +271,11 @@ pub async fn states(tables: &dyn Tables, entities: &[String]) -> Result<Vec<Opti
     entities.iter().zip(items).map(read).collect()
 }
 
+/// Reads a state row, as a scan of the table gives it.
+pub fn read_stated(row: &Row) -> Result<Stated, Error> {
+    read_state(&row.key.pk, &row.item)
+}
+
 fn read_state(entity: &str, item: &Item) -> Result<Stated, Error> {
     let broken = |problem: &str| Error::Invalid(format!("state row `{entity}`: {problem}"));
     let json = item.get("state").and_then(Attr::as_str).ok_or_else(|| broken("no `state`"))?;

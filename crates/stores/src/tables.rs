@@ -24,11 +24,30 @@ pub const VENDORS: Table = Table { name: "dvss_vendors", sorted: false, indexes:
 /// `pk` = day, `sk` = ulid.
 pub const AUDIT: Table = Table { name: "dvss_audit", sorted: true, indexes: &[] };
 
+/// `pk` = jobId, `sk` = `job`, or `event#` and the job's version that the event made.
+pub const INVOICE_JOBS: Table = Table {
+    name: "dvss_invoice_jobs",
+    sorted: true,
+    indexes: &[Index { name: "by_state", pk: "state", sk: Some("updatedAt") }],
+};
+/// `pk` = claim: what may be applied once.
+pub const APPLY_LEDGER: Table = Table { name: "dvss_apply_ledger", sorted: false, indexes: &[] };
+
 /// Rows that wait to be published: sparse, sharded by `pendingShard`, ordered by since when.
 pub const PENDING: Index = Index { name: "pending", pk: "pendingShard", sk: Some("pendingSince") };
 /// Rows of one event.
 pub const BY_EVENT: Index = Index { name: "by_event", pk: "ingestId", sk: None };
 
 /// Every table.
-pub const ALL: [&Table; 8] =
-    [&INGEST_INDEX, &CANONICAL_STATE, &EFFECTS, &DIVERGENCE, &QUARANTINE, &VENDOR_MAPPINGS, &VENDORS, &AUDIT];
+pub const ALL: [&Table; 10] = [
+    &INGEST_INDEX,
+    &CANONICAL_STATE,
+    &EFFECTS,
+    &DIVERGENCE,
+    &QUARANTINE,
+    &VENDOR_MAPPINGS,
+    &VENDORS,
+    &AUDIT,
+    &INVOICE_JOBS,
+    &APPLY_LEDGER,
+];

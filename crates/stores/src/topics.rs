@@ -9,12 +9,13 @@ use contract::{VendorId, topics};
 use ports::{Log, log};
 use serde::Deserialize;
 
-/// The stages: group, and the topic that it reads; upstream first.
-pub const STAGES: [(&str, &str); 4] = [
+/// The stages: group, and the topic that it reads; upstream first, and the invoices beside them.
+pub const STAGES: [(&str, &str); 5] = [
     ("dvss.dedup", topics::RAW),
     ("dvss.normalize", topics::ACCEPTED),
     ("dvss.divergence", topics::NORMALIZED),
     ("dvss.outbox", topics::OUTBOX),
+    ("dvss.invoices", topics::INVOICE_JOBS),
 ];
 
 /// The group of the Kafka door, which reads the topics that vendors write to.
@@ -51,12 +52,13 @@ macro_rules! files {
 }
 
 /// File name without `.yaml`, and text.
-const FILES: [(&str, &str); 11] = files! {
+const FILES: [(&str, &str); 12] = files! {
     "dvss.raw",
     "dvss.accepted",
     "dvss.normalized",
     "dvss.outbox",
     "dvss.receipts",
+    "dvss.invoice.jobs",
     "dvss.normalized.inventory-updated.v1",
     "dvss.normalized.inventory-adjusted.v1",
     "dvss.normalized.order-updated.v1",

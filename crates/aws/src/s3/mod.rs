@@ -15,7 +15,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use bytes::Bytes;
 use contract::Fingerprint;
 use ports::Blobs;
-use ports::blobs::{Condition, Entry, Error, Metadata, Object, Page, check};
+use ports::blobs::{Condition, Entry, Error, Metadata, Object, Page, Presigned, Upload, Version, check};
 
 use crate::fault::{self, Fault};
 use crate::retry::{Timing, Twice};
@@ -97,6 +97,31 @@ impl Bucket {
         Ok(metadata.ok_or(Error::Corrupt).map(|metadata| Object { bytes, metadata, etag, sha256 }))
     }
 
+    async fn version_once(&self, key: &str, version: Option<&str>) -> Result<Result<Version, Error>, Fault> {
+        let (name, value) = CHECKSUM_MODE;
+        let request = self.client.get_object().bucket(&self.name).key(key);
+        let request = request.set_version_id(version.map(str::to_owned)).customize();
+        let request = request.mutate_request(move |request| {
+            request.headers_mut().insert(name, value);
+        });
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) if is_missing(&error) => return Ok(Err(Error::NotFound)),
+            Err(error) => return Err(self.fault(&error)),
+        };
+        let bytes = answer.body.collect().await;
+        let bytes = bytes.map_err(|error| Fault::Unknown(fault::chain(&error)))?.into_bytes();
+        let sha256 = Fingerprint::of_bytes(&bytes);
+        // Whoever put it may have sent no checksum.
+        if answer.checksum_sha256.is_some_and(|sum| sum != base64::encode(sha256.as_bytes())) {
+            return Ok(Err(Error::Corrupt));
+        }
+        match answer.version_id {
+            Some(version) => Ok(Ok(Version { bytes, version, sha256 })),
+            None => Err(Fault::Invalid(format!("the bucket {} keeps no versions", self.name))),
+        }
+    }
+
     async fn list_once(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Page, Fault> {
         let request = self
             .client
@@ -138,7 +163,9 @@ fn refused_put(error: &SdkError<PutObjectError, HttpResponse>, condition: &Condi
 }
 
 fn is_missing(error: &SdkError<GetObjectError, HttpResponse>) -> bool {
-    error.as_service_error().is_some_and(GetObjectError::is_no_such_key)
+    error
+        .as_service_error()
+        .is_some_and(|refused| refused.is_no_such_key() || refused.code() == Some("NoSuchVersion"))
 }
 
 #[async_trait]
@@ -176,6 +203,21 @@ impl Blobs for Bucket {
                 Err(fault) => call.again(fault).await?,
             }
         }
+    }
+
+    async fn version(&self, key: &str, version: Option<&str>) -> Result<Version, Error> {
+        check::key(key)?;
+        let mut call = self.timing.begin(Twice::Harmless).await?;
+        loop {
+            match call.attempt(self.version_once(key, version)).await {
+                Ok(outcome) => return outcome,
+                Err(fault) => call.again(fault).await?,
+            }
+        }
+    }
+
+    async fn presign(&self, upload: &Upload) -> Result<Option<Presigned>, Error> {
+        self.presign_put(upload).await.map(Some)
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Page, Error> {

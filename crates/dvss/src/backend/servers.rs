@@ -68,6 +68,7 @@ impl Servers {
             log,
             raw: Arc::new(aws.raw()),
             normalized: Arc::new(aws.normalized()),
+            invoices: Arc::new(aws.invoices()),
             tables: Arc::new(Together::new(Arc::new(aws.tables()))),
             schemas: Arc::clone(&registry) as Arc<dyn ports::Schemas>,
             clock,

@@ -31,6 +31,7 @@ struct Names {
     prefix: String,
     raw_bucket: String,
     normalized_bucket: String,
+    invoices_bucket: String,
 }
 
 impl Names {
@@ -39,6 +40,7 @@ impl Names {
             prefix: format!("{name}."),
             raw_bucket: format!("{name}-raw"),
             normalized_bucket: format!("{name}-normalized"),
+            invoices_bucket: format!("{name}-invoices"),
         }
     }
 }
@@ -79,6 +81,7 @@ impl Ground {
                     .env("DVSS_SERVERS__AWS__DYNAMODB__TABLE_PREFIX", names.prefix)
                     .env("DVSS_SERVERS__AWS__S3__RAW_BUCKET", names.raw_bucket)
                     .env("DVSS_SERVERS__AWS__S3__NORMALIZED_BUCKET", names.normalized_bucket)
+                    .env("DVSS_SERVERS__AWS__S3__INVOICES_BUCKET", names.invoices_bucket)
             }
         }
     }
@@ -100,6 +103,7 @@ impl Ground {
         servers.prefix = names.prefix;
         servers.aws.s3.raw_bucket = names.raw_bucket;
         servers.aws.s3.normalized_bucket = names.normalized_bucket;
+        servers.aws.s3.invoices_bucket = names.invoices_bucket;
         Ok(config)
     }
 }

@@ -5,6 +5,7 @@
 //! | [`pipeline`] | the whole way from HTTP to the public topics, in processes beside this one |
 //! | [`hop`] | normalize on Kafka, against Kafka's clients alone |
 //! | [`steps`] | normalize without Kafka and stores, step by step |
+//! | [`parse`] | reading documents, each in a child process |
 //!
 //! | module | what for |
 //! |---|---|
@@ -23,6 +24,7 @@ mod ground;
 mod hop;
 mod load;
 mod nowhere;
+mod parse;
 mod pipeline;
 mod sample;
 mod steps;
@@ -37,6 +39,7 @@ pub async fn run(bench: cli::Bench, json: bool) -> anyhow::Result<u8> {
         cli::Bench::Pipeline(options) => pipeline::run(options, json).await,
         cli::Bench::Hop(options) => hop::run(options, json).await,
         cli::Bench::Steps => steps::run(json),
+        cli::Bench::Parse(options) => parse::run(options, json).await,
         cli::Bench::Nowhere => nowhere::serve().await,
     }
 }

@@ -1,9 +1,11 @@
 //! The commands: each speaks to the operator API, or to a stopped store, and prints.
 
 mod divergences;
+mod invoices;
 mod mappings;
 mod offsets;
 pub mod print;
+mod print_invoices;
 mod quarantine;
 mod servers;
 mod tail;
@@ -75,6 +77,8 @@ pub async fn run(arguments: Cli) -> anyhow::Result<u8> {
             print::document(&answer, json, print::status)
         }
         Command::Offsets(command) => offsets::run(command, json).await,
+        Command::Invoices(command) => invoices::run(&client, command, json).await,
+        Command::ParseSandboxed(_) => unreachable!("main has answered it"),
         Command::Bench(bench) => crate::bench::run(bench, json).await,
     }
 }

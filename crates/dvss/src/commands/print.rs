@@ -67,7 +67,7 @@ pub fn cell(value: &Value) -> String {
         .collect()
 }
 
-fn columns(values: &Value, header: &[(&str, &str)]) -> String {
+pub fn columns(values: &Value, header: &[(&str, &str)]) -> String {
     let rows: Vec<Vec<String>> = values
         .as_array()
         .into_iter()

@@ -5,6 +5,8 @@
 //! | `POST /v1/events` | 202 accepted, 200 duplicate, else a problem |
 //! | `POST /v1/events:batch` | 200 with one result an item; 503 only where nothing was taken |
 //! | `GET /v1/events/{ingestId}` | what became of an event of the vendor's own |
+//! | `POST /v1/invoices`, `PUT /v1/uploads/{jobId}`, `POST /v1/invoices/{jobId}/submit` | an invoice, in three steps |
+//! | `GET /v1/invoices/{jobId}` | how far it is |
 //!
 //! Checks go from cheap to dear: credential, rate, room, head, body, content. Work on an event is a
 //! task of its own, so that a vendor who hangs up does not leave half of it.
@@ -15,6 +17,7 @@ mod batch;
 mod body;
 mod connections;
 mod head;
+mod invoices;
 mod problem;
 mod server;
 mod status;
@@ -22,6 +25,7 @@ mod status;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::invoices::Invoices;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -29,7 +33,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use contract::envelope::Refusal;
 use contract::{Code, IngestId, Timestamp};
 use ports::Ports;
@@ -46,26 +50,17 @@ use problem::Problem;
 pub use server::serve;
 
 /// What the handlers share.
+#[derive(Clone)]
 pub struct Door {
-    acceptor: Acceptor,
-    directory: Arc<Directory>,
-    admission: Arc<Admission>,
-    ports: Ports,
-    options: Options,
+    pub acceptor: Acceptor,
+    pub directory: Arc<Directory>,
+    pub admission: Arc<Admission>,
+    pub ports: Ports,
+    pub options: Options,
+    pub invoices: Invoices,
 }
 
 impl Door {
-    /// A door on these ports.
-    pub fn new(
-        ports: Ports,
-        options: Options,
-        acceptor: Acceptor,
-        directory: Arc<Directory>,
-        admission: Arc<Admission>,
-    ) -> Self {
-        Self { acceptor, directory, admission, ports, options }
-    }
-
     async fn vendor(&self, headers: &HeaderMap) -> Result<Arc<Vendor>, Problem> {
         let mut credentials = headers.get_all(header::AUTHORIZATION).iter();
         let key = credentials.next().and_then(|value| directory::bearer(value.as_bytes()));
@@ -156,6 +151,10 @@ fn router(door: Arc<Door>) -> Router {
         .route("/v1/events", post(post_event).fallback(only_post))
         .route("/v1/events:batch", post(post_batch).fallback(only_post))
         .route("/v1/events/{ingestId}", get(get_event).fallback(only_get))
+        .route("/v1/invoices", post(invoices::announce).fallback(only_post))
+        .route("/v1/invoices/{jobId}", get(invoices::show).fallback(only_get))
+        .route("/v1/invoices/{jobId}/submit", post(invoices::submit).fallback(only_post))
+        .route("/v1/uploads/{jobId}", put(invoices::upload).fallback(only_put))
         .fallback(nothing_there)
         .layer(middleware::from_fn(one_host))
         .with_state(door)
@@ -210,6 +209,10 @@ async fn nothing_there() -> Response {
 
 async fn only_post() -> Response {
     wrong_method("POST")
+}
+
+async fn only_put() -> Response {
+    wrong_method("PUT")
 }
 
 async fn only_get() -> Response {

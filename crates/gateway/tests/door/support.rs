@@ -210,6 +210,7 @@ impl Running {
             log: log.clone(),
             raw: blobs.clone(),
             normalized: Arc::new(EmbeddedBlobs::new(engine.clone(), "normalized")),
+            invoices: Arc::new(EmbeddedBlobs::new(engine.clone(), "invoices")),
             tables: Arc::new(EmbeddedTables::new(engine.clone(), &stores::tables::ALL).expect("tables")),
             schemas: Arc::new(EmbeddedSchemas::new(&engine, schemas).expect("schemas")),
             clock,

@@ -231,6 +231,11 @@ impl Books {
         self.account(vendor).enter(id, class);
     }
 
+    /// Enters a plan of an invoice, as one accepted record of the owner's.
+    pub fn enter_plan(&mut self, owner: &VendorId, plan: IngestId, class: Class) {
+        self.account(owner).enter(plan, class);
+    }
+
     /// Enters an object that is not what normalize wrote.
     pub fn damaged(&mut self, key: String) {
         self.damaged.insert(key);

@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use ::invoices::ledger::{self, Noted};
+use ::invoices::{State, plan, store};
 use contract::canonical::Fact;
 use contract::event::Event;
 use contract::{Code, Fingerprint, IngestId, VendorId, keys, topics};
@@ -74,8 +76,41 @@ pub async fn report(operator: &Operator) -> Result<Found, Problem> {
             }
         }
     }
+    plans(operator, &mut books).await?;
     let orphans = orphans(operator, &mut seen, raw.end()).await?;
     Ok(Found { report: books.close(orphans), missing })
+}
+
+/// Enters every plan of an invoice as one accepted record of the owner's. A plan is never missing while its job goes on
+/// emitting its facts; after that, all of them are out, or the books say so.
+async fn plans(operator: &Operator, books: &mut Books) -> Result<(), Problem> {
+    let mut after = None;
+    loop {
+        let tables = &*operator.ports.tables;
+        let (page, next) = ledger::plans(tables, after).await?;
+        for noted in page {
+            let class = class_of(operator, &noted).await?;
+            books.enter_plan(&operator.invoices.options.owner, noted.plan.plan_id, class);
+        }
+        after = next;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+async fn class_of(operator: &Operator, noted: &Noted) -> Result<Class, Problem> {
+    // Before the facts: what is applied meanwhile counts as on its way.
+    let job = store::get(&*operator.ports.tables, noted.job).await?;
+    let object = plan::get(&*operator.ports.invoices, &noted.plan).await?;
+    let lines: Vec<&Fact> = object.lines.iter().map(|line| &line.fact).collect();
+    let rows = facts::effects(operator, &lines).await?;
+    let is_out = |row: &Option<_>| row.as_ref().is_some_and(|row| facts::published(row).is_some());
+    if rows.iter().all(is_out) {
+        return Ok(Class::Published);
+    }
+    let going_on = job.state == State::Applying && job.plan.as_ref() == Some(&noted.plan);
+    Ok(if going_on { Class::InFlight } else { Class::Missing })
 }
 
 /// A record of `dvss.raw`; `None` where it is there no more.

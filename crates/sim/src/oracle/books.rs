@@ -78,7 +78,14 @@ pub async fn check(evidence: &Evidence<'_>, wrong: &mut Vec<String>) {
     if !report.balanced || !report.orphans.is_empty() {
         wrong.push(format!("books: not balanced: {report:?}"));
     }
-    let counted = count(evidence);
+    let mut counted = count(evidence);
+    match super::invoices::plans(evidence.world).await {
+        Ok(plans) if plans.is_empty() => {}
+        Ok(plans) => {
+            drop(counted.insert(super::OWNER.to_owned(), [plans.len() as u64, plans.len() as u64, 0, 0, 0]))
+        }
+        Err(error) => wrong.push(format!("books: the plans cannot be read: {error}")),
+    }
     let mut named = BTreeMap::new();
     for account in &report.vendors {
         if account.in_flight > 0 || !account.missing.is_empty() {

@@ -5,12 +5,14 @@
 //! | [`doors`] | each 2xx has exactly one raw object that says the same (202: these bytes); nothing else is kept |
 //! | [`facts`] | one effect an id; what is known of an event is what its vendor meant; totals are sort-then-fold |
 //! | [`public`] | a reader of committed records sees each identity once, in order, with the row's bytes |
+//! | [`invoices`] | what was applied is booked once, what was taken back not at all |
 //! | [`books`] | every accepted record is accounted for: by the operator's own books, and by a second count |
 //! | [`progress`] | nothing is committed past unfinished work, at any moment; in the end nothing waits |
 
 pub mod books;
 pub mod doors;
 pub mod facts;
+pub mod invoices;
 pub mod progress;
 pub mod public;
 
@@ -28,6 +30,9 @@ use stores::{effects, records, tables};
 use crate::traffic::{Saying, Sending};
 use crate::world::World;
 
+/// Whose stock received goods are.
+pub const OWNER: &str = "own";
+
 /// Everything that is kept, read once.
 pub struct Evidence<'a> {
     /// The installation.
@@ -42,6 +47,10 @@ pub struct Evidence<'a> {
     pub newcomers: Vec<(bool, Newcomer)>,
     /// Rows of `dvss_effects`, facts that wait beside them left out.
     pub effects: Vec<Row>,
+    /// Rows of `dvss_effects` of plans: the owner's, which nobody sent.
+    pub booked: Vec<Row>,
+    /// Rows of `dvss_canonical_state` of the owner's.
+    pub stock: Vec<Row>,
     /// Facts that wait beside their entities' rows, because they were too much to fold.
     pub waiting: Vec<Row>,
     /// Rows of `dvss_canonical_state`.
@@ -63,6 +72,7 @@ pub async fn verdict(world: &World) -> Vec<String> {
     let mut wrong = Vec::new();
     doors::check(&evidence, &mut wrong);
     facts::check(&evidence, &mut wrong).await;
+    invoices::check(&evidence, &mut wrong).await;
     public::check(&evidence, &mut wrong).await;
     books::check(&evidence, &mut wrong).await;
     wrong
@@ -95,7 +105,10 @@ impl<'a> Evidence<'a> {
         let mut parked = scan(&**tables, &tables::QUARANTINE).await?;
         parked.retain(|row| row.item.contains_key("outTopic"));
         let effects = scan(&**tables, &tables::EFFECTS).await?;
-        let (waiting, effects) = effects.into_iter().partition(waits);
+        let (waiting, effects): (Vec<Row>, Vec<Row>) = effects.into_iter().partition(waits);
+        let own = |row: &Row| row.key.pk.starts_with(&format!("{OWNER}|"));
+        let (booked, effects) = effects.into_iter().partition(own);
+        let (stock, states) = scan(&**tables, &tables::CANONICAL_STATE).await?.into_iter().partition(own);
         let mut published = Vec::new();
         for topic in topics::PUBLIC {
             published.extend(read(&**log, topic).await?);
@@ -108,7 +121,9 @@ impl<'a> Evidence<'a> {
             newcomers,
             effects,
             waiting,
-            states: scan(&**tables, &tables::CANONICAL_STATE).await?,
+            booked,
+            stock,
+            states,
             divergences: scan(&**tables, &tables::DIVERGENCE).await?,
             parked,
             published,
@@ -197,7 +212,7 @@ pub async fn digest(ports: &Ports) -> String {
     for table in tables::ALL {
         all.push(format!("{:?}", scan(&*ports.tables, table).await.ok()));
     }
-    for bucket in [&ports.raw, &ports.normalized] {
+    for bucket in [&ports.raw, &ports.normalized, &ports.invoices] {
         all.push(format!("{:?}", objects(&**bucket, "").await.ok()));
     }
     contract::Fingerprint::of_bytes(all.join("\n").as_bytes()).to_string()

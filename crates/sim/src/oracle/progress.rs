@@ -140,6 +140,8 @@ impl Watch {
             Stage::Dedup => self.is_deduped(world, &records::event(record)?).await,
             Stage::Normalize => self.is_normalized(world, &records::event(record)?).await,
             Stage::Divergence => self.is_taken_in(world, record).await,
+            // A nudge leaves nothing that must be: the job's row says what is to be done, and the sweep sees to it.
+            Stage::Invoices | Stage::JobSweeper => Ok(Ok(())),
             Stage::Outbox | Stage::Sweeper => {
                 let row = RowRef::read(record).ok_or("a reference is unreadable")?;
                 let listed = self.listed.contains(&named(row.clone()));
@@ -217,7 +219,7 @@ impl Watch {
 fn output_of(stage: Stage) -> &'static str {
     match stage {
         Stage::Dedup => topics::ACCEPTED,
-        Stage::Normalize => topics::NORMALIZED,
+        Stage::Normalize | Stage::Invoices | Stage::JobSweeper => topics::NORMALIZED,
         Stage::Divergence => topics::OUTBOX,
         Stage::Outbox | Stage::Sweeper => topics::RECEIPTS,
     }

@@ -59,6 +59,7 @@ pub async fn check(evidence: &Evidence<'_>, wrong: &mut Vec<String>) {
         .collect();
     let tables = [
         (&EFFECTS, &evidence.effects),
+        (&EFFECTS, &evidence.booked),
         (&DIVERGENCE, &evidence.divergences),
         (&QUARANTINE, &evidence.parked),
     ];

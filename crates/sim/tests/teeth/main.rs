@@ -10,6 +10,7 @@ use ports::log::{Partition, RawRecord, Record};
 use ports::tables::{Attr, Change, Condition, Item, Write};
 use sim::plan::Plan;
 use sim::world::Sabotage;
+use stores::tables::APPLY_LEDGER;
 use tamper::Tamper;
 
 /// Seeds that are tried.
@@ -240,4 +241,48 @@ impl Tamper for DropsRedeliveries {
 #[test]
 fn a_redelivery_that_is_dropped() {
     found_out(sabotage!("dedup", DropsRedeliveries), "books: ");
+}
+
+/// An apply that asks nobody whether the invoice is applied already.
+struct ClaimsNothing;
+impl Tamper for ClaimsNothing {
+    fn transact(&self, writes: &mut Vec<Write>) -> bool {
+        writes.retain(|write| write.table.name != APPLY_LEDGER.name || write.key.pk.starts_with("plan#"));
+        true
+    }
+}
+
+#[test]
+fn an_invoice_that_is_applied_twice() {
+    found_out(sabotage!("operator", ClaimsNothing), "invoices: RE-1 is applied twice");
+}
+
+/// Two clicks that both go through: what was read is not what is there any more.
+struct TakesAnyVersion;
+impl Tamper for TakesAnyVersion {
+    fn transact(&self, writes: &mut Vec<Write>) -> bool {
+        for write in writes.iter_mut().filter(|write| write.key.pk.len() != 10) {
+            write.condition = Condition::Always;
+        }
+        true
+    }
+}
+
+#[test]
+fn two_clicks_that_are_two_plans() {
+    found_out(sabotage!("operator", TakesAnyVersion), "invoices: ");
+}
+
+/// A worker that loses a fact of a plan, and believes that all of them are out.
+struct BooksTheRest;
+impl Tamper for BooksTheRest {
+    fn send(&self, records: &mut Vec<Record>) {
+        records.pop();
+    }
+}
+
+#[test]
+fn a_fact_of_a_plan_that_is_emitted_once_and_lost() {
+    // Emitted again and again until it is known: one that is always lost never lets its job come to rest.
+    found_out(sabotage!("invoices", BooksTheRest), "liveness: somebody has no answer");
 }

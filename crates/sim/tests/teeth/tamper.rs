@@ -49,6 +49,7 @@ pub fn with(ports: Ports, tamper: impl Tamper) -> Ports {
         log: Arc::new(Logs { inner: ports.log, tamper: Arc::clone(&tamper) }),
         raw: bucket(ports.raw),
         normalized: bucket(ports.normalized),
+        invoices: bucket(ports.invoices),
         tables: Arc::new(Rows { inner: ports.tables, tamper: Arc::clone(&tamper) }),
         ..ports
     }

@@ -1,0 +1,252 @@
+//! Apply and reverse: one small transaction each, however large the invoice.
+//!
+//! The transaction decides; what follows from it, the plan's facts, is emitted again and again until all of them
+//! are published ([`Invoices::advance`]). So it happens once by construction, whoever dies when.
+
+use contract::ExternalEventId;
+use contract::canonical::Fact;
+use ports::tables::Row;
+use runtime::Output;
+use stores::audit::Deed;
+use stores::effects::{self, Kind};
+use stores::tables::EFFECTS;
+
+use crate::document::Document;
+use crate::edit::at_version;
+use crate::intake::lost;
+use crate::job::{PlanRef, Way};
+use crate::ledger;
+use crate::plan::{self, Given};
+use crate::store::{self, Change, Refused};
+use crate::{Error, Invoices, Job, JobId, State};
+
+/// Longest reason of a reversal, in bytes.
+const MAX_REASON: usize = 2_000;
+/// Effect rows of one read.
+const PAGE: usize = 100;
+
+/// How far a plan has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Advance {
+    /// Every fact is published; the job is in its new state.
+    Done,
+    /// So many facts wait; those that divergence does not know yet are to be emitted.
+    Waits {
+        /// Facts without coordinates.
+        waiting: usize,
+        /// Their records, where nobody has taken them in.
+        outputs: Vec<Output>,
+    },
+    /// There is nothing to advance.
+    Idle,
+}
+
+impl Invoices {
+    /// Applies what was reviewed under `version` to stock.
+    pub async fn apply(&self, actor: &str, id: JobId, version: u64) -> Result<Job, Error> {
+        let tables = &*self.ports.tables;
+        let job = store::get(tables, id).await?;
+        // A second click names the version that it saw; what happened since is the answer, not that it is old.
+        if matches!(job.state, State::Applying | State::Applied) {
+            return Err(Error::Applied { what: format!("job {id}"), first: id });
+        }
+        at_version(&job, version)?;
+        if !matches!(job.state, State::Review | State::Reversed) {
+            let wanted = "only what is in REVIEW, or was REVERSED, can be applied".to_owned();
+            return Err(Error::State { job: id, state: job.state, wanted });
+        }
+        let document = self.document(&job).await?;
+        let open = document.open();
+        if !open.is_empty() {
+            let more = if open.len() > 5 { format!("; and {} more", open.len() - 5) } else { String::new() };
+            let said: Vec<&str> = open.iter().take(5).map(String::as_str).collect();
+            return Err(Error::Unreviewed(format!(
+                "job {id} cannot be applied yet: {}{more}",
+                said.join("; ")
+            )));
+        }
+        self.check_bytes(&job).await?;
+        let now = self.ports.clock.now();
+        let plan_name = self.plan_name(&job)?;
+        let given = Given {
+            job: &job,
+            document: &document,
+            owner: &self.options.owner,
+            warehouse: self.options.warehouse.as_deref(),
+            bucket: self.ports.invoices.bucket(),
+            now,
+        };
+        let facts = plan::facts(&given, Way::Apply, &plan_name)?;
+        let plan = plan::put(&*self.ports.invoices, &self.options.owner, facts, Way::Apply, document.version)
+            .await?;
+        let claims = ledger::claims(&job, &document)?;
+        let change = Change::of(&job, now, actor, "invoice.apply", |job| {
+            job.state = State::Applying;
+            job.plan = Some(plan.clone());
+        });
+        let change = change.saying(format!("plan {}, {} facts", plan.plan_id, plan.facts));
+        let deed = deed(actor, "invoice.apply", &job, &change.after);
+        match store::write(tables, &change, ledger::take(&claims, id, &plan, now), Some(&deed)).await {
+            Ok(()) => {}
+            Err(Refused::Other(index, row)) => {
+                let what = claims.get(index).map_or("it", |claim| claim.what.as_str()).to_owned();
+                return Err(Error::Applied { what, first: ledger::owner(&row)? });
+            }
+            Err(Refused::Job(Some(there))) => return Err(overtaken(&there, version)),
+            Err(refused) => return Err(lost(refused)),
+        }
+        self.nudge(id).await;
+        Ok(change.after)
+    }
+
+    /// Takes back what was applied, and frees its claims.
+    pub async fn reverse(&self, actor: &str, id: JobId, version: u64, reason: &str) -> Result<Job, Error> {
+        let reason = reason.trim();
+        if reason.is_empty() || reason.len() > MAX_REASON {
+            return Err(Error::Invalid(format!("a reversal has a reason of 1 to {MAX_REASON} bytes")));
+        }
+        let tables = &*self.ports.tables;
+        let job = store::get(tables, id).await?;
+        let (State::Applied, Some(applied)) = (job.state, &job.plan) else {
+            let wanted = "only what is APPLIED can be reversed".to_owned();
+            return Err(Error::State { job: id, state: job.state, wanted });
+        };
+        at_version(&job, version)?;
+        let now = self.ports.clock.now();
+        let object = plan::get(&*self.ports.invoices, applied).await?;
+        let facts = plan::reversed(&object, &self.plan_name(&job)?, now)?;
+        let plan =
+            plan::put(&*self.ports.invoices, &object.head.vendor_id, facts, Way::Reverse, applied.document)
+                .await?;
+        let document = self.document_of(&job, applied.document).await?;
+        let claims = ledger::claims(&job, &document)?;
+        let change = Change::of(&job, now, actor, "invoice.reverse", |job| {
+            job.state = State::Applying;
+            job.plan = Some(plan.clone());
+        });
+        let change = change.saying(reason);
+        let deed = deed(actor, "invoice.reverse", &job, &change.after);
+        match store::write(tables, &change, ledger::free(&claims, id, &plan, now), Some(&deed)).await {
+            Ok(()) => {}
+            Err(Refused::Job(Some(there))) => return Err(overtaken(&there, version)),
+            Err(refused) => return Err(lost(refused)),
+        }
+        self.nudge(id).await;
+        Ok(change.after)
+    }
+
+    /// Looks how far a job's plan has come, and moves the job on where it is all out.
+    pub async fn advance(&self, job: &Job) -> Result<Advance, Error> {
+        let (State::Applying, Some(plan)) = (job.state, &job.plan) else { return Ok(Advance::Idle) };
+        let object = plan::get(&*self.ports.invoices, plan).await?;
+        let facts: Vec<&Fact> = object.lines.iter().map(|line| &line.fact).collect();
+        let (mut waiting, mut unknown) = (0, Vec::new());
+        for (page, facts) in facts.chunks(PAGE).enumerate() {
+            for (place, published) in self.published(facts).await?.into_iter().enumerate() {
+                match published {
+                    Some(true) => {}
+                    Some(false) => waiting += 1,
+                    None => {
+                        waiting += 1;
+                        unknown.push(page * PAGE + place);
+                    }
+                }
+            }
+        }
+        if waiting > 0 {
+            let outputs = object.outputs().map_err(|error| Error::Damaged(error.to_string()))?;
+            let outputs =
+                outputs.into_iter().enumerate().filter(|(place, _)| unknown.binary_search(place).is_ok());
+            return Ok(Advance::Waits { waiting, outputs: outputs.map(|(_, output)| output).collect() });
+        }
+        let state = match plan.way {
+            Way::Apply => State::Applied,
+            Way::Reverse => State::Reversed,
+        };
+        let now = self.ports.clock.now();
+        let change = Change::of(job, now, crate::SELF, "invoice.published", |job| job.state = state);
+        let change = change.saying(format!("{} facts of plan {}", plan.facts, plan.plan_id));
+        match store::write(&*self.ports.tables, &change, Vec::new(), None).await {
+            // Somebody else saw it, too.
+            Ok(()) | Err(Refused::Job(_)) => Ok(Advance::Done),
+            Err(refused) => Err(lost(refused)),
+        }
+    }
+
+    /// Of each fact: whether it has coordinates; `None` where divergence does not know it.
+    async fn published(&self, facts: &[&Fact]) -> Result<Vec<Option<bool>>, Error> {
+        let mut keys = Vec::with_capacity(facts.len());
+        for fact in facts {
+            let entity = fact.entity_key().map_err(|error| Error::Damaged(error.to_string()))?;
+            keys.push(effects::key(&entity, Kind::of(&fact.data), &fact.fold_key()));
+        }
+        let rows = self.ports.tables.get(&EFFECTS, &keys).await?;
+        let read = keys.into_iter().zip(rows).map(|(key, item)| {
+            let Some(item) = item else { return Ok(None) };
+            let effect = effects::read(&Row { key, item })?;
+            Ok(Some(effect.outbox.is_some_and(|outbox| outbox.coordinates.is_some())))
+        });
+        read.collect()
+    }
+
+    /// Refuses where the document that was parsed is no longer the one that is there.
+    async fn check_bytes(&self, job: &Job) -> Result<(), Error> {
+        let Some(pinned) = &job.pinned else { return Err(Error::NotUploaded(job.job_id)) };
+        let there = self.ports.invoices.version(&job.file.key, None).await;
+        match there {
+            Ok(there) if there.sha256 == pinned.sha256 => Ok(()),
+            Ok(_) | Err(ports::blobs::Error::NotFound | ports::blobs::Error::Corrupt) => {
+                Err(Error::OtherBytes(format!(
+                    "the document of job {} is not the one that was parsed: somebody replaced it. Upload it anew and review that",
+                    job.job_id
+                )))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A name that no other plan has: two at one moment are two.
+    fn plan_name(&self, job: &Job) -> Result<ExternalEventId, Error> {
+        let name = format!("{}#{}#{:032x}", job.job_id, job.version, (self.draw)());
+        ExternalEventId::parse(name).map_err(|error| Error::Damaged(error.to_string()))
+    }
+
+    /// The document that a job is about.
+    pub async fn document(&self, job: &Job) -> Result<Document, Error> {
+        let Some(version) = job.document else {
+            let wanted = "it has not been read".to_owned();
+            return Err(Error::State { job: job.job_id, state: job.state, wanted });
+        };
+        self.document_of(job, version).await
+    }
+
+    async fn document_of(&self, job: &Job, version: u32) -> Result<Document, Error> {
+        crate::document::get(&*self.ports.invoices, job.job_id, version).await
+    }
+}
+
+/// What somebody else made of the job meanwhile.
+fn overtaken(there: &Job, named: u64) -> Error {
+    match there.state {
+        State::Applying | State::Applied
+            if there.plan.as_ref().is_some_and(|plan| plan.way == Way::Apply) =>
+        {
+            Error::Applied { what: format!("job {}", there.job_id), first: there.job_id }
+        }
+        _ => Error::Version { job: there.job_id, found: there.version, named },
+    }
+}
+
+fn deed(actor: &str, action: &str, before: &Job, after: &Job) -> Deed {
+    let shown = |job: &Job| {
+        let plan: Option<&PlanRef> = job.plan.as_ref();
+        serde_json::json!({ "state": job.state, "version": job.version, "document": job.document, "plan": plan })
+    };
+    Deed {
+        actor: actor.to_owned(),
+        action: action.to_owned(),
+        subject: before.job_id.to_string(),
+        before: shown(before),
+        after: shown(after),
+    }
+}

@@ -1,0 +1,266 @@
+//! Which item of the owner's stock a line is about. Pure; what is known is read beforehand ([`Known`]).
+//!
+//! In this order, the first that answers wins: what a person said about the same item number of the same vendor
+//! ([`By::Remembered`]); the GTIN; an item number; nothing like it in stock, so it is new. What only looks alike is
+//! proposed and waits for a person, with what was compared.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use readers::invoice::{Invoice, Line};
+use unicode_normalization::UnicodeNormalization as _;
+
+use crate::document::{By, Candidate, Decision, Match};
+
+/// Likeness from which on an item is a candidate, in percent.
+const LIKE: u8 = 80;
+/// Most candidates of a line.
+const MOST_CANDIDATES: usize = 5;
+
+/// What is known of items.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The owner's items: sku, and its GTIN where one is known.
+    pub items: BTreeMap<String, Option<String>>,
+    /// What people said of this vendor's items, by [`names`].
+    pub remembered: BTreeMap<String, String>,
+}
+
+/// The names under which a line's item is remembered, the surest first: the seller's number, the GTIN, the
+/// buyer's number, and the description where it has no number at all.
+pub fn names(line: &Line) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut push = |kind: &str, value: &Option<String>| {
+        let plain = value.as_deref().map(plain).filter(|text| !text.is_empty());
+        names.extend(plain.map(|text| format!("{kind}#{text}")));
+    };
+    push("seller", &line.seller_sku);
+    push("gtin", &line.gtin);
+    push("buyer", &line.buyer_sku);
+    push("sku", &line.sku);
+    if names.is_empty() {
+        let text = line.description.as_deref().map(plain).unwrap_or_default();
+        names.extend(
+            (!text.is_empty()).then(|| format!("text#{}", text.chars().take(200).collect::<String>())),
+        );
+    }
+    names
+}
+
+/// What becomes of the lines if nobody says otherwise.
+pub fn propose(invoice: &Invoice, known: &Known) -> Vec<Decision> {
+    let index = Index::of(known);
+    invoice.lines.iter().map(|line| decide(line, known, &index)).collect()
+}
+
+/// The owner's items by what lines are compared with.
+struct Index<'a> {
+    by_sku: BTreeMap<String, &'a str>,
+    by_gtin: BTreeMap<String, BTreeSet<&'a str>>,
+}
+
+impl<'a> Index<'a> {
+    fn of(known: &'a Known) -> Self {
+        let mut by_gtin: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        for (sku, gtin) in &known.items {
+            // An item may be called by its GTIN.
+            for gtin in gtin.iter().map(String::as_str).chain([sku.as_str()]).filter_map(gtin14) {
+                by_gtin.entry(gtin).or_default().insert(sku);
+            }
+        }
+        Self { by_sku: known.items.keys().map(|sku| (plain(sku), sku.as_str())).collect(), by_gtin }
+    }
+}
+
+fn decide(line: &Line, known: &Known, index: &Index<'_>) -> Decision {
+    let clean = line.flags.is_empty() && line.quantity.is_some();
+    let found = |sku: &str, by: By, reason: String| Decision {
+        sku: Some(sku.to_owned()),
+        found: Some(Match { by, reason }),
+        accepted: clean && by != By::Likeness,
+        ..Decision::default()
+    };
+    if let Some((name, sku)) = names(line).iter().find_map(|name| Some((name, known.remembered.get(name)?))) {
+        return found(sku, By::Remembered, format!("somebody said so of {} before", shown(name)));
+    }
+    if let Some((gtin, skus)) =
+        line.gtin.as_deref().and_then(|gtin| Some((gtin, index.by_gtin.get(&gtin14(gtin)?)?)))
+    {
+        let mut skus = skus.iter();
+        if let (Some(sku), None) = (skus.next(), skus.next()) {
+            return found(sku, By::Gtin, format!("GTIN {gtin}"));
+        }
+    }
+    let numbers = [
+        ("the buyer's number", &line.buyer_sku),
+        ("the seller's number", &line.seller_sku),
+        ("the number", &line.sku),
+    ];
+    for (whose, number) in numbers {
+        let Some(number) = number else { continue };
+        if let Some(sku) = index.by_sku.get(&plain(number)) {
+            return found(sku, By::Sku, format!("{whose} {number}"));
+        }
+    }
+    let candidates = candidates(line, known);
+    if let Some(first) = candidates.first() {
+        let decision = found(&first.sku, By::Likeness, format!("looks like {}: {}", first.sku, first.reason));
+        return Decision { candidates, ..decision };
+    }
+    let name = line.buyer_sku.as_ref().or(line.sku.as_ref()).or(line.gtin.as_ref());
+    match name.filter(|name| !name.trim().is_empty()) {
+        Some(name) => found(name.trim(), By::New, "a new item: nothing in stock is like it".to_owned()),
+        None => Decision::default(),
+    }
+}
+
+/// Items that look like the line's numbers, the likeliest first.
+fn candidates(line: &Line, known: &Known) -> Vec<Candidate> {
+    let numbers: BTreeSet<String> = [&line.buyer_sku, &line.seller_sku, &line.sku]
+        .into_iter()
+        .flatten()
+        .map(|number| bare(number))
+        .collect();
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for sku in known.items.keys() {
+        let theirs = bare(sku);
+        let best = numbers
+            .iter()
+            .filter(|number| comparable(number, &theirs))
+            .map(|number| (likeness(number, &theirs), number));
+        let Some((likeness, number)) = best.max().filter(|(likeness, _)| *likeness >= LIKE) else { continue };
+        candidates.push(Candidate {
+            sku: sku.clone(),
+            likeness,
+            reason: format!("{number} and {theirs} are {likeness} % alike"),
+        });
+    }
+    candidates.sort_by(|one, other| other.likeness.cmp(&one.likeness).then_with(|| one.sku.cmp(&other.sku)));
+    candidates.truncate(MOST_CANDIDATES);
+    candidates
+}
+
+/// Whether a likeness of the two would mean anything: very short numbers are all alike, and of figures alone each
+/// other one is another item.
+fn comparable(one: &str, other: &str) -> bool {
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    one.len() >= 4 && other.len() >= 4 && (one == other || !(digits(one) && digits(other)))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share between 0 and 1, in percent"
+)]
+fn likeness(one: &str, other: &str) -> u8 {
+    (strsim::normalized_damerau_levenshtein(one, other) * 100.0).floor() as u8
+}
+
+/// A number as people compare it: NFKC, no matter the case, blanks as one.
+fn plain(text: &str) -> String {
+    let text: String = text.nfkc().flat_map(char::to_uppercase).collect();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The letters and figures alone.
+fn bare(text: &str) -> String {
+    plain(text).chars().filter(|character| character.is_alphanumeric()).collect()
+}
+
+/// A GTIN in its longest form, by which those of 8, 12, 13 and 14 digits compare (GS1 General Specifications, 3.3).
+fn gtin14(text: &str) -> Option<String> {
+    let digits = text.trim();
+    let shaped = matches!(digits.len(), 8 | 12 | 13 | 14) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let sum: u32 = digits
+        .bytes()
+        .rev()
+        .enumerate()
+        .map(|(at, digit)| u32::from(digit.wrapping_sub(b'0')) * [1, 3][at % 2])
+        .sum();
+    (shaped && sum.is_multiple_of(10)).then(|| format!("{digits:0>14}"))
+}
+
+fn shown(name: &str) -> String {
+    name.replacen('#', " ", 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::Decimal;
+    use readers::invoice::{Flag, FlagCode};
+
+    use super::*;
+
+    fn line(seller: Option<&str>, gtin: Option<&str>) -> Line {
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        Line {
+            line: 1,
+            sku: text(seller),
+            seller_sku: text(seller),
+            gtin: text(gtin),
+            quantity: Some(Decimal::from(2)),
+            ..Line::default()
+        }
+    }
+
+    fn known(items: &[(&str, Option<&str>)]) -> Known {
+        let items = items.iter().map(|(sku, gtin)| ((*sku).to_owned(), gtin.map(str::to_owned)));
+        Known { items: items.collect(), remembered: BTreeMap::new() }
+    }
+
+    fn decided(line: &Line, known: &Known) -> Decision {
+        decide(line, known, &Index::of(known))
+    }
+
+    fn by(decision: &Decision) -> Option<(By, &str, bool)> {
+        Some((decision.found.as_ref()?.by, decision.sku.as_deref()?, decision.accepted))
+    }
+
+    #[test]
+    fn the_surest_way_wins() {
+        let mut known = known(&[("TB100A4", None), ("BOLT-8", Some("4012345001235"))]);
+        assert_eq!(by(&decided(&line(Some("tb100a4"), None), &known)), Some((By::Sku, "TB100A4", true)));
+        assert_eq!(
+            by(&decided(&line(Some("TB100A4"), Some("04012345001235")), &known)),
+            Some((By::Gtin, "BOLT-8", true))
+        );
+        known.remembered.insert("seller#TB100A4".to_owned(), "BINDER".to_owned());
+        assert_eq!(
+            by(&decided(&line(Some(" tb100a4 "), None), &known)),
+            Some((By::Remembered, "BINDER", true))
+        );
+    }
+
+    #[test]
+    fn what_looks_alike_waits_for_a_person() {
+        let known = known(&[("TB-100-A4", None), ("TB-100-A5", None), ("ZZZ", None)]);
+        let same = decided(&line(Some("TB100A4"), None), &known);
+        assert_eq!(by(&same), Some((By::Likeness, "TB-100-A4", false)));
+        assert_eq!(same.candidates.iter().map(|candidate| candidate.likeness).collect::<Vec<_>>(), [100, 85]);
+        let other = decided(&line(Some("QX-77"), None), &known);
+        assert_eq!(by(&other), Some((By::New, "QX-77", true)));
+        // Figures alone: each other one is another item.
+        let figures = self::known(&[("10001", None)]);
+        assert_eq!(by(&decided(&line(Some("10002"), None), &figures)), Some((By::New, "10002", true)));
+    }
+
+    #[test]
+    fn a_flag_is_never_accepted_by_itself() {
+        let known = known(&[("A1B2", None)]);
+        let mut flagged = line(Some("A1B2"), None);
+        flagged.flags.push(Flag { code: FlagCode::LineTotal, message: "2 × 3 is not 7".to_owned() });
+        assert_eq!(by(&decided(&flagged, &known)), Some((By::Sku, "A1B2", false)));
+        let none = Line { quantity: None, ..line(Some("A1B2"), None) };
+        assert_eq!(by(&decided(&none, &known)), Some((By::Sku, "A1B2", false)));
+        assert_eq!(decided(&line(None, None), &known), Decision::default());
+    }
+
+    #[test]
+    fn one_gtin_of_two_items_tells_nothing() {
+        let known = known(&[("A", Some("4012345001235")), ("B", Some("4012345001235"))]);
+        assert_eq!(
+            by(&decided(&line(Some("Q9"), Some("4012345001235")), &known)),
+            Some((By::New, "Q9", true))
+        );
+        assert_eq!(gtin14("4012345001236"), None, "a wrong check digit");
+    }
+}

@@ -1,0 +1,96 @@
+//! What is known of the owner's stock: the items there are, and what a line would do to one.
+
+use contract::entity::{Entity, stock_of};
+use contract::{Decimal, VendorId};
+use ports::tables::{Row, Tables};
+use serde::Serialize;
+use stores::effects::{self, Kind, State};
+use stores::tables::{CANONICAL_STATE, EFFECTS};
+
+use crate::Error;
+use crate::matching::Known;
+
+/// Stock of one entity, before and after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Impact {
+    /// The entity's key.
+    pub entity: String,
+    /// On hand now: what was counted last, and what came and went since. Nothing counted counts as 0.
+    pub before: Decimal,
+    /// On hand afterwards.
+    pub after: Decimal,
+    /// Whether anybody ever stated the stock; otherwise both are what came and went alone.
+    pub counted: bool,
+}
+
+/// The entity that a line is booked to.
+pub fn entity(owner: &VendorId, warehouse: Option<&str>, sku: &str) -> Result<String, Error> {
+    let entity = Entity::Stock {
+        vendor: owner.clone(),
+        warehouse: warehouse.map(str::to_owned),
+        sku: sku.to_owned(),
+        lot: None,
+        condition: None,
+    };
+    entity.key().map_err(|error| Error::Invalid(error.to_string()))
+}
+
+/// What changes do to stock, one after the other; several may be of one entity.
+pub async fn impacts(tables: &dyn Tables, changes: &[(String, Decimal)]) -> Result<Vec<Impact>, Error> {
+    let mut entities: Vec<String> = changes.iter().map(|(entity, _)| entity.clone()).collect();
+    entities.sort();
+    entities.dedup();
+    let mut known = std::collections::BTreeMap::new();
+    for entities in entities.chunks(100) {
+        for (entity, stated) in entities.iter().zip(effects::states(tables, entities).await?) {
+            let state = stated.map(|stated| stated.state).unwrap_or_default();
+            known.insert(entity.clone(), (on_hand(&state), state.on_hand.is_some()));
+        }
+    }
+    let impact = |(entity, delta): &(String, Decimal)| {
+        let (now, counted) = known.get_mut(entity).expect("every entity was read");
+        let before = now.clone();
+        *now = before.plus(delta);
+        Impact { entity: entity.clone(), before, after: now.clone(), counted: *counted }
+    };
+    Ok(changes.iter().map(impact).collect())
+}
+
+fn on_hand(state: &State) -> Decimal {
+    state.quantity_on_hand().unwrap_or_else(|| state.adjustments.clone())
+}
+
+/// The owner's items, at most so many; which ones, where there are more, is not said.
+pub async fn catalogue(tables: &dyn Tables, owner: &VendorId, most: usize) -> Result<Known, Error> {
+    let (mut known, mut after) = (Known::default(), None);
+    let prefix = format!("{owner}|");
+    loop {
+        let page = tables.scan(&CANONICAL_STATE, after, 1_000).await?;
+        let own = page.rows.iter().filter(|row| row.key.pk.starts_with(&prefix));
+        let mut absolutes = Vec::new();
+        for row in own {
+            let Some(Entity::Stock { sku, .. }) = stock_of(&row.key.pk) else { continue };
+            let state = effects::read_stated(row)?.state;
+            if let Some(winner) = &state.on_hand {
+                absolutes.push((sku.clone(), effects::key(&row.key.pk, Kind::Absolute, &winner.key)));
+            }
+            known.items.entry(sku).or_insert(None);
+        }
+        for absolutes in absolutes.chunks(100) {
+            let keys: Vec<_> = absolutes.iter().map(|(_, key)| key.clone()).collect();
+            let rows = tables.get(&EFFECTS, &keys).await?;
+            for ((sku, key), item) in absolutes.iter().zip(rows) {
+                let Some(item) = item else { continue };
+                let effect = effects::read(&Row { key: key.clone(), item })?;
+                if let contract::canonical::Data::InventoryUpdated(data) = effect.fact.data {
+                    known.items.entry(sku.clone()).and_modify(|gtin| *gtin = gtin.take().or(data.item.gtin));
+                }
+            }
+        }
+        after = page.next;
+        if after.is_none() || known.items.len() >= most {
+            return Ok(known);
+        }
+    }
+}
