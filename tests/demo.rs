@@ -47,6 +47,15 @@ async fn the_tour_ends_well_and_keeps_its_data() {
         assert!(members(&document["explain"]).contains(&name), "{name} of {}", document["explain"]);
     }
 
+    let invoice = &document["invoice"];
+    assert_eq!(
+        (&invoice["state"], &invoice["impact"][2]["after"]),
+        (&json!("APPLIED"), &json!("20")),
+        "{invoice}"
+    );
+    assert!(ran.stderr.contains("a second click: 409 invoice-applied"), "{}", ran.stderr);
+    assert_eq!(account(&document["reconcile"], "own")["published"], 1);
+
     // What it left behind opens again, and says the same.
     let dvss = place.up().go().await;
     let report = dvss.settled().await;

@@ -1,9 +1,13 @@
 //! Documents that mean harm, or none: the right state and reason each, the worker alive, other jobs unaffected.
 
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::{DeflateEncoder, ZlibEncoder};
 use serde_json::json;
 
 use crate::documents::{id, ubl};
-use crate::support::{Place, http};
+use crate::support::{Place, eventually, http};
 
 fn bomb() -> String {
     let entities: String = (1..10)
@@ -58,6 +62,111 @@ async fn a_parser_that_is_out_of_time_or_memory_fails_its_document_alone() {
         assert_eq!(job["attempts"], 3, "{job}");
         dvss.stop().await;
     }
+}
+
+/// A PDF whose one page is a stream of so many zeros.
+fn pdf_bomb(bytes: usize) -> Vec<u8> {
+    let mut packed = ZlibEncoder::new(Vec::new(), Compression::best());
+    packed.write_all(&vec![b' '; bytes]).expect("memory");
+    let packed = packed.finish().expect("memory");
+    let mut pdf = b"%PDF-1.7\n".to_vec();
+    let mut places = Vec::new();
+    let mut object = |pdf: &mut Vec<u8>, text: &str, stream: Option<&[u8]>| {
+        places.push(pdf.len());
+        pdf.extend(format!("{} 0 obj\n{text}\n", places.len()).bytes());
+        if let Some(stream) = stream {
+            pdf.extend(b"stream\n");
+            pdf.extend(stream);
+            pdf.extend(b"\nendstream\n");
+        }
+        pdf.extend(b"endobj\n");
+    };
+    object(&mut pdf, "<< /Type /Catalog /Pages 2 0 R >>", None);
+    object(&mut pdf, "<< /Type /Pages /Kids [3 0 R] /Count 1 >>", None);
+    object(&mut pdf, "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R >>", None);
+    object(&mut pdf, &format!("<< /Length {} /Filter /FlateDecode >>", packed.len()), Some(&packed));
+    let start = pdf.len();
+    pdf.extend(b"xref\n0 5\n0000000000 65535 f \n");
+    for place in places {
+        pdf.extend(format!("{place:010} 00000 n \n").bytes());
+    }
+    pdf.extend(format!("trailer << /Size 5 /Root 1 0 R >>\nstartxref\n{start}\n%%EOF\n").bytes());
+    pdf
+}
+
+/// A workbook whose one sheet unpacks to so many bytes.
+fn xlsx_bomb(bytes: usize) -> Vec<u8> {
+    let mut packed = DeflateEncoder::new(Vec::new(), Compression::best());
+    packed.write_all(&vec![b' '; bytes]).expect("memory");
+    let (packed, name) = (packed.finish().expect("memory"), b"xl/workbook.xml");
+    let mut crc = flate2::Crc::new();
+    crc.update(&vec![b' '; bytes]);
+    let [length, size] =
+        [packed.len(), bytes].map(|length| u32::try_from(length).expect("small").to_le_bytes());
+    let head =
+        [&[20, 0, 0, 0, 8, 0, 0, 0, 0, 0][..], &crc.sum().to_le_bytes(), &length, &size, &[15, 0, 0, 0]]
+            .concat();
+    let mut zip = [b"PK\x03\x04", &head[..], name, &packed].concat();
+    let directory = zip.len();
+    zip.extend([b"PK\x01\x02\x14\0", &head[..], &[0; 14], name].concat());
+    let length = zip.len() - directory;
+    let places = [length, directory].map(|place| u32::try_from(place).expect("small").to_le_bytes()).concat();
+    zip.extend([b"PK\x05\x06\0\0\0\0\x01\0\x01\0", &places[..], &[0, 0]].concat());
+    zip
+}
+
+#[tokio::test]
+async fn bombs_are_too_large() {
+    let place = Place::new();
+    let dvss = place.up().go().await;
+    dvss.vendor("north").await;
+    for (name, bytes) in [("bomb.pdf", pdf_bomb(400_000_000)), ("bomb.xlsx", xlsx_bomb(400_000_000))] {
+        let file = place.file(name, "").display().to_string();
+        std::fs::write(&file, bytes).expect("a temporary file");
+        let ran = dvss.cli(&["invoices", "upload", &file, "--vendor", "north", "--json"]).await;
+        let job: serde_json::Value =
+            serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+        assert_eq!(
+            (&job["state"], &job["reason"]["code"]),
+            (&json!("FAILED"), &json!("too-large")),
+            "{name}: {job}"
+        );
+        assert_eq!(job["attempts"], 1, "{name}: it was refused, and ended nobody");
+    }
+    dvss.stop().await;
+}
+
+/// The parser's child of a process, as `/proc` has it.
+fn child_of(parent: u32) -> Option<u32> {
+    let processes =
+        std::fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let is_child = |process: &u32| {
+        let of = |what: &str| std::fs::read(format!("/proc/{process}/{what}")).unwrap_or_default();
+        let status = String::from_utf8_lossy(&of("status")).into_owned();
+        status.contains(&format!("PPid:\t{parent}\n"))
+            && of("cmdline").windows(15).any(|part| part == b"parse-sandboxed")
+    };
+    processes.into_iter().find(is_child)
+}
+
+#[tokio::test]
+async fn a_parser_that_is_killed_reads_it_the_next_time() {
+    let place = Place::new();
+    let dvss = place.up().env("DVSS_INVOICES__RETRY_AFTER", "10ms").go().await;
+    dvss.vendor("north").await;
+    let large = ubl("RE-1", &(0..15_000).map(|_| ("A-1", 1, 1)).collect::<Vec<_>>());
+    let file = place.file("large.xml", &large).display().to_string();
+    let ran = dvss.cli(&["invoices", "upload", &file, "--vendor", "north", "--no-wait", "--json"]).await;
+    let job = id(&serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}")));
+    let parent = dvss.process();
+    let child = eventually("the parser runs", async || child_of(parent)).await;
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child).expect("a process")).expect("a process");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it is ours");
+    let read = dvss.job_in(&job, "REVIEW").await;
+    assert_eq!(read["attempts"], 2, "{}", read["events"]);
+    let log = read["events"].to_string();
+    assert!(log.contains("parser-killed: the parser was ended by signal 9"), "{log}");
+    dvss.stop().await;
 }
 
 #[tokio::test]

@@ -352,7 +352,7 @@ async fn health_and_status() {
         .await;
     let status = dvss.cli(&["status", "--json"]).await.json();
     let groups = status["groups"].as_array().expect("groups");
-    assert_eq!(groups.len(), 4, "{status}");
+    assert_eq!(groups.len(), 5, "{status}");
     for group in groups {
         assert!(group["lag"] == 0 && group["ready"] == true && group["topic"].is_string(), "{group}");
     }

@@ -238,6 +238,11 @@ impl Start<'_> {
 }
 
 impl Dvss {
+    /// Its process id.
+    pub fn process(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Waits until it works; a process that is to die may do so before.
     async fn ready_or_dead(&mut self) {
         eventually("it is ready", async || {

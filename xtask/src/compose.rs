@@ -15,12 +15,13 @@ use crate::root;
 use crate::stack::Server;
 
 /// Services that are dvss, and how each is started.
-const ROLES: [(&str, &[&str]); 6] = [
+const ROLES: [(&str, &[&str]); 7] = [
     ("gateway", &["gateway"]),
     ("dedup", &["processor", "dedup"]),
     ("normalize", &["processor", "normalize"]),
     ("divergence", &["processor", "divergence"]),
     ("outbox", &["processor", "outbox"]),
+    ("invoices", &["processor", "invoices"]),
     ("operator", &["operator"]),
 ];
 /// The image of each server.

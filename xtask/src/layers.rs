@@ -29,10 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("outbox", BASE),
     ("invoicing", BASE_AND_INVOICES),
     ("gateway", &["contract", "invoices", "ports", "runtime", "stores", "telemetry"]),
-    (
-        "operator",
-        &["contract", "invoices", "mapping", "ports", "readers", "runtime", "stores", "telemetry"],
-    ),
+    ("operator", &["contract", "invoices", "mapping", "ports", "readers", "runtime", "stores", "telemetry"]),
     (
         "sim",
         &[

@@ -428,6 +428,9 @@ pub enum Invoices {
     Parse {
         /// The file.
         file: PathBuf,
+        /// A template for its layout; may be given more than once.
+        #[arg(long = "template", value_name = "FILE")]
+        templates: Vec<PathBuf>,
     },
     /// Change what is in REVIEW, before it is applied.
     Edit(InvoiceEdit),

@@ -109,6 +109,8 @@ pub struct Config {
     pub outbox: outbox::Options,
     /// Supplier invoices.
     pub invoices: invoices::Options,
+    /// Files of templates for invoices whose layout the general reader does not get.
+    pub templates: Vec<PathBuf>,
     /// What the child process may use that reads documents.
     pub parser: sandbox::Limits,
     /// Quarantine budgets.
@@ -165,6 +167,7 @@ impl Default for Config {
             divergence: Default::default(),
             outbox: Default::default(),
             invoices: Default::default(),
+            templates: Vec::new(),
             parser: Default::default(),
             quarantine: Default::default(),
             store: Default::default(),

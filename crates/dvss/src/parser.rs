@@ -3,7 +3,7 @@
 //! The child gets the document on stdin and the task as an argument, and answers in JSON (or with a picture) on
 //! stdout. What it may do, and what holds it, is the sandbox's affair.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use contract::Code;
 use invoices::job::{File, Reason};
 use invoicing::{Parsed, Parser};
 use operator::problem::Problem;
+use readers::pdf::Template;
 use readers::{Hints, Reading, Unreadable};
 use sandbox::{Cause, Ended, Input, Limits, Run};
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,9 @@ const OUT_OF_MEMORY: &str = "out of memory";
 /// Longest wait for the child that tries what is forbidden.
 const PROBE: Duration = Duration::from_secs(30);
 
+/// Most bytes of all templates: they go to the child as an argument, and Linux bounds each at 128 KiB.
+const MAX_TEMPLATES: usize = 64 << 10;
+
 /// What the child is to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields, tag = "do")]
@@ -40,6 +44,8 @@ pub enum Task {
         file_name: Option<String>,
         /// Its media type.
         content_type: Option<String>,
+        /// Templates of layouts, as YAML.
+        templates: Vec<String>,
     },
     /// Draw a page of a PDF.
     Draw {
@@ -75,8 +81,11 @@ fn work(task: Option<&str>, document: &[u8]) -> Result<Vec<u8>, String> {
     let task: Task =
         serde_json::from_str(task.unwrap_or_default()).map_err(|error| format!("the task: {error}"))?;
     match task {
-        Task::Read { file_name, content_type } => {
-            let answer = match readers::read(document, &Hints { file_name, content_type }) {
+        Task::Read { file_name, content_type, templates } => {
+            let templates =
+                templates.iter().map(|text| Template::parse(text).map_err(|error| error.to_string()));
+            let templates = templates.collect::<Result<Vec<_>, _>>()?;
+            let answer = match readers::read_with(document, &Hints { file_name, content_type }, &templates) {
                 Ok(reading) => Answer::Read(reading),
                 Err(refused) => Answer::Refused(refused),
             };
@@ -88,10 +97,18 @@ fn work(task: Option<&str>, document: &[u8]) -> Result<Vec<u8>, String> {
     }
 }
 
+fn template(file: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read the template {}", file.display()))?;
+    Template::parse(&text).with_context(|| format!("{} (config-invalid)", file.display()))?;
+    Ok(text)
+}
+
 /// Starts a child for each document.
 pub struct Sandboxed {
     program: PathBuf,
     limits: Limits,
+    templates: Vec<String>,
 }
 
 /// How one run ended, and what it took.
@@ -103,9 +120,12 @@ pub struct Outcome {
 }
 
 impl Sandboxed {
-    /// On this program. Nothing is started yet.
-    pub fn new(limits: Limits) -> anyhow::Result<Self> {
+    /// On this program, with templates from files. Nothing is started yet.
+    pub fn new(limits: Limits, templates: &[PathBuf]) -> anyhow::Result<Self> {
         limits.check()?;
+        let templates: Vec<String> = templates.iter().map(|file| template(file)).collect::<Result<_, _>>()?;
+        let bytes: usize = templates.iter().map(String::len).sum();
+        ensure!(bytes <= MAX_TEMPLATES, "templates: {bytes} bytes, at most {MAX_TEMPLATES} (config-invalid)");
         // Not the path of the file, which an upgrade may have replaced by now: what runs is what was started.
         let program = if cfg!(target_os = "linux") {
             PathBuf::from("/proc/self/exe")
@@ -113,7 +133,7 @@ impl Sandboxed {
             std::env::current_exe()?
         };
         let program = std::fs::canonicalize(&program).unwrap_or(program);
-        Ok(Self { program, limits })
+        Ok(Self { program, limits, templates })
     }
 
     /// Says what holds a child on this machine, and refuses to go on without the minimum.
@@ -138,7 +158,8 @@ impl Sandboxed {
         content_type: Option<String>,
         bytes: Bytes,
     ) -> Outcome {
-        let run = match self.run(&Task::Read { file_name, content_type }, bytes).await {
+        let templates = self.templates.clone();
+        let run = match self.run(&Task::Read { file_name, content_type, templates }, bytes).await {
             Ok(run) => run,
             Err(error) => return Outcome { parsed: Parsed::Unavailable(error.to_string()), run: None },
         };

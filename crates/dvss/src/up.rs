@@ -187,7 +187,7 @@ pub async fn start(config: &Config, roles: Roles, logs: &str) -> anyhow::Result<
     starter.stage(Role::Divergence, |_| Arc::clone(&divergence))?;
     let options = config.outbox.clone();
     starter.stage(Role::Outbox, |ports| Arc::new(Outbox::new(&ports, options)))?;
-    let parser = Arc::new(Sandboxed::new(config.parser.clone())?);
+    let parser = Arc::new(Sandboxed::new(config.parser.clone(), &config.templates)?);
     if roles.stages.contains(&Role::Invoices) {
         // Refused at the start, not at the first document.
         parser.check().await?;

@@ -39,11 +39,11 @@ impl Change {
     /// A change from `before` to what `edit` makes of it.
     ///
     /// # Panics
-    /// In debug builds, where the table of [`State::followers`] does not have it: a defect, not a race.
+    /// Where the table of [`State::followers`] does not have it: a defect, not a race.
     pub fn of(before: &Job, now: Timestamp, actor: &str, action: &str, edit: impl FnOnce(&mut Job)) -> Self {
         let mut after = before.clone();
         edit(&mut after);
-        debug_assert!(
+        assert!(
             before.state.followers().contains(&after.state),
             "{} does not follow {}",
             after.state,

@@ -141,8 +141,13 @@ impl Fractions {
     }
 }
 
-/// The sum of the lines: what each states, else what it computes to.
+/// The sum of the lines: what each states, else what it computes to. `None` where no line says either, as on an
+/// invoice whose prices are printed with VAT: each of them is flagged, and a sum of nothing would tell nothing more.
 fn sum_of_lines(lines: &[Line]) -> Option<(Decimal, Decimal)> {
+    let says = |line: &Line| line.net.is_some() || (line.quantity.is_some() && line.unit_price.is_some());
+    if !lines.iter().any(says) {
+        return None;
+    }
     let one = Decimal::from(1);
     let mut fractions = Fractions::default();
     for line in lines {

@@ -34,6 +34,11 @@ const PDF_HEAD: usize = 1_024;
 
 /// Reads a document of any format that is known.
 pub fn read(bytes: &[u8], hints: &Hints) -> Result<Reading, Unreadable> {
+    read_with(bytes, hints, &[])
+}
+
+/// As [`read`], with templates for layouts of text that the general reader does not get.
+pub fn read_with(bytes: &[u8], hints: &Hints, templates: &[pdf::Template]) -> Result<Reading, Unreadable> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Unreadable::new(Reason::Empty, "there is nothing in the document"));
     }
@@ -47,7 +52,7 @@ pub fn read(bytes: &[u8], hints: &Hints) -> Result<Reading, Unreadable> {
         Some(formats::Kind::Csv) | None => {}
     }
     if head.windows(5).any(|window| window == b"%PDF-") {
-        return pdf::read(bytes, hints);
+        return pdf::read_with(bytes, hints, templates);
     }
     match bytes {
         [b'P', b'K', 3, 4, ..] => xlsx::read(bytes),
@@ -56,8 +61,21 @@ pub fn read(bytes: &[u8], hints: &Hints) -> Result<Reading, Unreadable> {
         }
         [0xD0, 0xCF, 0x11, 0xE0, ..] => unsupported("an Office document of before 2007; send .xlsx"),
         [b'{' | b'[', ..] => unsupported("JSON is no invoice format that is known"),
-        _ => csv::read(bytes, hints),
+        _ => match templated(bytes, templates) {
+            Some(reading) => reading,
+            None => csv::read(bytes, hints),
+        },
     }
+}
+
+/// Plain text that some template is for.
+fn templated(bytes: &[u8], templates: &[pdf::Template]) -> Option<Result<Reading, Unreadable>> {
+    if templates.is_empty() {
+        return None;
+    }
+    let text = pdf::Text::of_plain(&formats::text::decode(bytes).ok()?);
+    let wanted = templates.iter().any(|template| template.matches(&text));
+    wanted.then(|| pdf::read_text(&text, templates))
 }
 
 fn is_html(head: &[u8]) -> bool {

@@ -54,6 +54,8 @@ pub const KAFKA_REQUESTS_TIMED_OUT: &str = "dvss.kafka.requests_timed_out";
 pub const KAFKA_ERRORS: &str = "dvss.kafka.errors";
 /// `dvss.kafka.rebalances{client}`
 pub const KAFKA_REBALANCES: &str = "dvss.kafka.rebalances";
+/// `dvss.invoices.read{result}`
+pub const INVOICES_READ: &str = "dvss.invoices.read";
 /// `dvss.aws.calls_limit{service}`
 pub const AWS_CALLS_LIMIT: &str = "dvss.aws.calls_limit";
 
@@ -108,7 +110,7 @@ impl Metric {
 }
 
 /// Every metric.
-pub const ALL: [Metric; 27] = {
+pub const ALL: [Metric; 28] = {
     use Kind::{Counter, Gauge, Histogram};
     [
         Metric::new(
@@ -222,6 +224,12 @@ pub const ALL: [Metric; 27] = {
             "Errors that Kafka's clients reported: brokers away, credentials refused.",
         ),
         Metric::new(KAFKA_REBALANCES, Counter, &[label::CLIENT], "Assignments that groups gave to members."),
+        Metric::new(
+            INVOICES_READ,
+            Counter,
+            &[label::RESULT],
+            "Attempts at reading a document: `read`, or why it was not.",
+        ),
         Metric::new(
             AWS_CALLS_LIMIT,
             Gauge,

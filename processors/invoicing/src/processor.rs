@@ -9,7 +9,7 @@ use invoices::{Invoices, Job, JobId, store};
 use ports::log::RawRecord;
 use runtime::{Failure, Output, Processor};
 use serde::Deserialize;
-use telemetry::field;
+use telemetry::{field, label, metric};
 
 use crate::decide::{Todo, decide};
 use crate::error::{failure, unreadable};
@@ -46,6 +46,7 @@ impl Invoicing {
             Err(reason) => return self.invoices.fail(&job, reason).await.map_err(failed),
         };
         let ended = self.parser.parse(&job.file, bytes).await;
+        metrics::counter!(metric::INVOICES_READ, label::RESULT => result(&ended)).increment(1);
         tracing::info!(
             { field::STAGE } = Self::NAME,
             job = %job.job_id,
@@ -65,6 +66,15 @@ impl Invoicing {
             }
         }
         .map_err(failed)
+    }
+}
+
+/// A label has few values: reasons are words of dvss' own, never of the document's.
+fn result(ended: &Parsed) -> String {
+    match ended {
+        Parsed::Read(_) => "read".to_owned(),
+        Parsed::Refused(reason) | Parsed::Killed(reason) => reason.code.clone(),
+        Parsed::Unavailable(_) => "unavailable".to_owned(),
     }
 }
 

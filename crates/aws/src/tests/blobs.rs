@@ -7,7 +7,7 @@ use aws_smithy_types::base64;
 use bytes::Bytes;
 use contract::{Fingerprint, Timestamp};
 use ports::Blobs;
-use ports::blobs::{Condition, Error, Metadata};
+use ports::blobs::{Condition, Error, Metadata, Presigned, Upload};
 
 use super::{stack, unique};
 use crate::{Aws, Bucket, BucketStep, Credentials, Options};

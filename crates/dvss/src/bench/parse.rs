@@ -39,7 +39,7 @@ pub async fn run(options: BenchParse, json: bool) -> anyhow::Result<u8> {
     }
     files.sort();
     ensure!(!files.is_empty(), "there is no file to read");
-    let sandboxed = Sandboxed::new(Config::default().parser)?;
+    let sandboxed = Sandboxed::new(Config::default().parser, &[])?;
     let mut by_format: BTreeMap<String, Took> = BTreeMap::new();
     for round in 0..options.rounds {
         say(&format!("round {} of {}: {} files", round + 1, options.rounds, files.len()));

@@ -1,6 +1,6 @@
 //! `dvss invoices …`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -49,7 +49,7 @@ pub async fn run(client: &Client, command: Invoices, json: bool) -> anyhow::Resu
             let answer = client.get(&of(&job, ""), &[]).await?;
             print::document(&answer, json, words::job_in_full)
         }
-        Invoices::Parse { file } => parse(&file, json).await,
+        Invoices::Parse { file, templates } => parse(&file, &templates, json).await,
         Invoices::Edit(edit) => {
             let version = version(client, &edit.job, edit.version).await?;
             let job = client.at_version(Method::PATCH, &of(&edit.job, ""), version, &body(edit)).await?;
@@ -79,7 +79,7 @@ async fn applied(client: &Client, job: Value, no_wait: bool, json: bool) -> anyh
     print::document(&job, json, words::job)
 }
 
-fn of(job: &str, what: &str) -> String {
+pub fn of(job: &str, what: &str) -> String {
     format!("/invoices/{}{what}", segment(job))
 }
 
@@ -92,16 +92,28 @@ async fn version(client: &Client, job: &str, named: Option<u64>) -> anyhow::Resu
     job["version"].as_u64().context("the server's answer names no version")
 }
 
-/// Announces a file, puts it, and submits it.
 async fn upload(client: &Client, file: &Path, vendor: &VendorId) -> anyhow::Result<Value> {
     let bytes = tokio::fs::read(file).await.with_context(|| format!("cannot read {}", file.display()))?;
-    let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    bring(client, vendor.as_str(), &name, media_type(file), bytes)
+        .await
+        .with_context(|| format!("{} was not uploaded", file.display()))
+}
+
+/// Announces a document, puts it, and submits it.
+pub async fn bring(
+    client: &Client,
+    vendor: &str,
+    name: &str,
+    media_type: &str,
+    bytes: Vec<u8>,
+) -> anyhow::Result<Value> {
     let announced = json!({
-        "vendorId": vendor, "fileName": name, "contentType": media_type(file), "contentLength": bytes.len(),
+        "vendorId": vendor, "fileName": name, "contentType": media_type, "contentLength": bytes.len(),
         "sha256": Fingerprint::of_bytes(&bytes),
     });
     let job = client.post("/invoices", &announced).await?;
-    client.send(&job["upload"], bytes).await.with_context(|| format!("{} was not put", file.display()))?;
+    client.send(&job["upload"], bytes).await?;
     let id = job["jobId"].as_str().context("the server's answer names no job")?;
     Ok(client.post(&of(id, "/submit"), &json!({})).await?)
 }
@@ -121,7 +133,7 @@ fn media_type(file: &Path) -> &'static str {
 }
 
 /// Waits until a job has left these states.
-async fn settled(client: &Client, mut job: Value, states: &[&str]) -> anyhow::Result<Value> {
+pub async fn settled(client: &Client, mut job: Value, states: &[&str]) -> anyhow::Result<Value> {
     let id = job["jobId"].as_str().context("the server's answer names no job")?.to_owned();
     for _ in 0..LOOKS {
         let waits = job["state"].as_str().is_some_and(|state| states.contains(&state));
@@ -155,10 +167,10 @@ fn body(edit: InvoiceEdit) -> Value {
 }
 
 /// Reads a file in a child process, as the worker does.
-async fn parse(file: &Path, json: bool) -> anyhow::Result<u8> {
+async fn parse(file: &Path, templates: &[PathBuf], json: bool) -> anyhow::Result<u8> {
     let bytes = tokio::fs::read(file).await.with_context(|| format!("cannot read {}", file.display()))?;
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
-    let sandboxed = Sandboxed::new(Config::default().parser)?;
+    let sandboxed = Sandboxed::new(Config::default().parser, templates)?;
     match sandboxed.read(name, None, bytes.into()).await.parsed {
         Parsed::Read(reading) => {
             for invoice in &reading.invoices {

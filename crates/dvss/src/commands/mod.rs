@@ -1,11 +1,11 @@
 //! The commands: each speaks to the operator API, or to a stopped store, and prints.
 
 mod divergences;
-mod invoices;
+pub mod invoices;
 mod mappings;
 mod offsets;
 pub mod print;
-mod print_invoices;
+pub mod print_invoices;
 mod quarantine;
 mod servers;
 mod tail;

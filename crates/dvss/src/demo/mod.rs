@@ -1,5 +1,6 @@
 //! `dvss demo`: the whole thing in a temporary directory, with sample traffic and a tour of what came out.
 
+mod invoice;
 mod traffic;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{Demo, exit};
 use crate::client::{Client, segment};
-use crate::commands::print;
+use crate::commands::{print, print_invoices};
 use crate::config::Config;
 use crate::up::{self, Running};
 use traffic::{Sent, VENDORS};
@@ -63,6 +64,7 @@ async fn tour(running: &Running, vendors: SocketAddr, json: bool) -> anyhow::Res
     }
     let now = embedded::SystemClock.now();
     let sent = send(vendors, &keys, now).await?;
+    let invoice = invoice::play(&client).await?;
     let report = settle(&client).await?;
     let chosen = sent.iter().find(|sent| sent.show).context("no sample is marked to be shown")?;
     let explained = client.get(&format!("/events/{}", segment(&chosen.ingest_id)), &[]).await?;
@@ -70,7 +72,7 @@ async fn tour(running: &Running, vendors: SocketAddr, json: bool) -> anyhow::Res
     let vendors = summary(&sent, &report);
     let balanced = report["balanced"] == Value::Bool(true);
     let document = json!({
-        "vendors": vendors, "explain": explained, "quarantine": parked, "reconcile": report, "balanced": balanced,
+        "vendors": vendors, "explain": explained, "quarantine": parked, "invoice": invoice, "reconcile": report, "balanced": balanced,
     });
     print::document(&document, json, words)?;
     Ok(verdict(&report))
@@ -184,10 +186,11 @@ fn words(document: &Value) -> String {
         .collect();
     format!(
         "\nWhat was sent, how the door answered, what came out\n\n{}\nWhere did one event go?\n\n{}\nWhat could not be worked on, and why\n\n{}\n\
-         The conservation balance\n\n{}",
+         A supplier's invoice, applied to stock once\n\n{}\nThe conservation balance\n\n{}",
         print::table(&header, &rows),
         print::explain(&document["explain"]),
         print::quarantine(&document["quarantine"]),
+        print_invoices::job_in_full(&document["invoice"]),
         print::reconcile(&document["reconcile"]),
     )
 }

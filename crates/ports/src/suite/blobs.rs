@@ -24,7 +24,8 @@ macro_rules! blobs_suite {
         $crate::blobs_suite!(@cases $open: objects_read_back, the_first_put_stays,
             a_match_replaces_what_it_names, an_absent_object_is_not_found, any_size_is_taken,
             bounds_are_kept, metadata_is_bounded_as_ascii, a_listing_is_ordered_and_paged,
-            a_page_has_at_most_a_thousand, one_of_many_puts_wins, no_replacement_is_lost);
+            a_page_has_at_most_a_thousand, one_of_many_puts_wins, no_replacement_is_lost,
+            a_version_names_its_bytes);
     };
     (@cases $open:path: $($case:ident),+) => {
         $(
@@ -58,6 +59,25 @@ pub async fn objects_read_back(blobs: &Arc<dyn Blobs>) {
         assert_eq!(object.metadata, metadata, "{key}");
         assert_eq!(object.etag, etag);
         assert_eq!(object.sha256, Fingerprint::of_bytes(&bytes));
+    }
+}
+
+/// The newest version reads as the object does; a version that was named goes on naming its bytes, or nothing, when
+/// the object is replaced.
+pub async fn a_version_names_its_bytes(blobs: &Arc<dyn Blobs>) {
+    let key = fresh("version");
+    assert_eq!(blobs.version(&key, None).await, Err(Error::NotFound));
+    let etag = put(blobs, &key, b"first", Metadata::new(), Condition::Absent).await.expect("a put");
+    let first = blobs.version(&key, None).await.expect("the newest");
+    assert_eq!((&first.bytes[..], first.sha256), (&b"first"[..], Fingerprint::of_bytes(b"first")));
+    assert_eq!(blobs.version(&key, Some(&first.version)).await, Ok(first.clone()), "by its name");
+    put(blobs, &key, b"second", Metadata::new(), Condition::Match(etag)).await.expect("replaced");
+    let second = blobs.version(&key, None).await.expect("the newest");
+    assert_eq!(&second.bytes[..], b"second");
+    assert_ne!(second.version, first.version);
+    match blobs.version(&key, Some(&first.version)).await {
+        Ok(kept) => assert_eq!(kept, first),
+        Err(error) => assert_eq!(error, Error::NotFound, "a store that keeps one version only"),
     }
 }
 
