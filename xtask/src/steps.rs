@@ -15,15 +15,25 @@ const STACK: &str = "test";
 
 /// What the first half of the tests leaves to the second: what has nothing to say without servers.
 const WITHOUT_SERVERS: &str = "not (package(kafka) | package(aws))";
-/// The second half: whatever speaks to servers where there are some.
-const ON_SERVERS: &str = "package(kafka) | package(aws) | package(dvss)";
+/// The second half: whatever speaks to servers where there are some. A page is the same on them.
+const ON_SERVERS: &str = "package(kafka) | package(aws) | (package(dvss) - binary(e2e_console))";
+/// Set where no browser can be had; the tests that want one say so, and are left out.
+const NO_BROWSER: &str = "DVSS_NO_BROWSER";
 
 /// Runs every step in `root`; the first that fails ends it. The tests run twice: on the embedded default, and
 /// (where `servers`) on a stack of their own.
 pub fn test(root: &Path, servers: bool) -> anyhow::Result<()> {
     effects::catch_interrupts()?;
     let start = now();
-    stack::require(&[stack::CMAKE, stack::PKG_CONFIG, stack::OPENSSL])?;
+    let mut wanted = vec![stack::CMAKE, stack::PKG_CONFIG, stack::OPENSSL];
+    #[expect(clippy::disallowed_methods, reason = "the binary reads the environment")]
+    let no_browser = std::env::var_os(NO_BROWSER).is_some();
+    if no_browser {
+        eprintln!("xtask test: the console's pages are NOT shown to a browser, as {NO_BROWSER} asks for");
+    } else {
+        wanted.extend([stack::CHROMIUM, stack::CHROMEDRIVER]);
+    }
+    stack::require(&wanted)?;
     let deny = DENY.get(root)?;
     // The runner is a convenience, unlike the rules: without it, cargo's own runs the same tests.
     let nextest =

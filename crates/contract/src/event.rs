@@ -1,5 +1,7 @@
 //! An accepted event: its coordinates, as headers carry them beside the vendor's bytes.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -42,33 +44,87 @@ impl Mode {
 
     /// The payload of a document in this mode, as JSON.
     pub fn payload(self, bytes: &[u8]) -> Result<Json, json::Error> {
-        let document = Json::parse(bytes)?;
+        match self.held(bytes)? {
+            Held::Bytes(bytes) => Json::parse(bytes),
+            Held::Json(payload) => Ok(payload),
+            Held::Base64(text) => {
+                let bytes = of_base64(&text)?;
+                Json::parse(&bytes)
+                    .map_err(|error| unreadable(format!("the bytes are no JSON: {error}"), "/data_base64"))
+            }
+        }
+    }
+
+    /// The payload of a document in this mode where it is not JSON but text or bytes in some other format: the bytes
+    /// of a binary CloudEvent, a structured one's `data_base64`, or a JSON string in the payload's place.
+    pub fn opaque(self, bytes: &[u8]) -> Result<Opaque<'_>, json::Error> {
+        match self.held(bytes)? {
+            Held::Bytes(bytes) => Ok(Opaque::Bytes(Cow::Borrowed(bytes))),
+            Held::Json(Json::String(text)) => Ok(Opaque::Text(text)),
+            Held::Json(other) => Err(json::Error {
+                code: Code::SourceSchemaMismatch,
+                message: format!(
+                    "the payload is {}; the mapping reads another format than JSON, which is sent as text",
+                    other.kind()
+                ),
+                pointer: Some(self.payload_pointer().to_owned()),
+            }),
+            Held::Base64(text) => of_base64(&text).map(|bytes| Opaque::Bytes(Cow::Owned(bytes))),
+        }
+    }
+
+    fn held(self, bytes: &[u8]) -> Result<Held<'_>, json::Error> {
         let name = match self {
-            Self::Binary => return Ok(document),
+            Self::Binary => return Ok(Held::Bytes(bytes)),
             Self::Envelope => "payload",
             Self::Structured => "data",
         };
+        let document = Json::parse(bytes)?;
         let mut members = if let Json::Object(members) = document { members } else { Vec::new() };
         if let Some(place) = members.iter().position(|(key, _)| key == name) {
-            return Ok(members.swap_remove(place).1);
+            return Ok(Held::Json(members.swap_remove(place).1));
         }
-        match members.iter().find(|(key, _)| self == Self::Structured && key == "data_base64") {
-            Some((_, Json::String(text))) => of_base64(text),
-            _ => Err(unreadable(
-                format!("no JSON payload at {}", self.payload_pointer()),
-                self.payload_pointer(),
-            )),
+        let base64 = members.into_iter().find(|(key, _)| self == Self::Structured && key == "data_base64");
+        match base64 {
+            Some((_, Json::String(text))) => Ok(Held::Base64(text)),
+            _ => Err(unreadable(format!("no payload at {}", self.payload_pointer()), self.payload_pointer())),
         }
     }
 }
 
-/// The payload of a structured CloudEvent that was sent as bytes (CloudEvents JSON format 1.0.2, 3.1): JSON
-/// all the same, or nothing that can be mapped.
-fn of_base64(text: &str) -> Result<Json, json::Error> {
-    let bytes = STANDARD.decode(text);
-    let bytes =
-        bytes.map_err(|error| unreadable(format!("not base64 (RFC 4648): {error}"), "/data_base64"))?;
-    Json::parse(&bytes).map_err(|error| unreadable(format!("the bytes are no JSON: {error}"), "/data_base64"))
+/// How a document holds its payload.
+enum Held<'a> {
+    /// It is the bytes.
+    Bytes(&'a [u8]),
+    /// It is a member.
+    Json(Json),
+    /// It is a member's text, which stands for bytes (CloudEvents JSON format 1.0.2, 3.1).
+    Base64(String),
+}
+
+/// A payload in some other format than JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opaque<'a> {
+    /// Bytes, which say themselves how text is encoded in them.
+    Bytes(Cow<'a, [u8]>),
+    /// Text, decoded already: it came as a JSON string.
+    Text(String),
+}
+
+impl Opaque<'_> {
+    /// The bytes; of a text, in UTF-8.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Text(text) => text.as_bytes(),
+        }
+    }
+}
+
+fn of_base64(text: &str) -> Result<Vec<u8>, json::Error> {
+    STANDARD
+        .decode(text)
+        .map_err(|error| unreadable(format!("not base64 (RFC 4648): {error}"), "/data_base64"))
 }
 
 fn unreadable(message: String, pointer: &str) -> json::Error {
@@ -224,6 +280,26 @@ mod payloads {
                     assert_eq!((error.code, error.pointer.as_deref()), (Code::RecordInvalid, Some(pointer)));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_is_text_or_bytes() {
+        let bytes = |text: &'static str| Ok(Opaque::Bytes(Cow::Borrowed(text.as_bytes())));
+        let text = |text: &str| Ok(Opaque::Text(text.to_owned()));
+        for (mode, document, payload) in [
+            (Mode::Binary, "ISA*00", bytes("ISA*00")),
+            (Mode::Structured, r#"{"data":"<a>\u00e9</a>"}"#, text("<a>é</a>")),
+            (Mode::Structured, r#"{"data_base64":"PGEvPg=="}"#, bytes("<a/>")),
+            (Mode::Structured, r#"{"data_base64":"PGEvPg"}"#, Err((Code::RecordInvalid, "/data_base64"))),
+            (Mode::Structured, r#"{"data":{"a":1}}"#, Err((Code::SourceSchemaMismatch, "/data"))),
+            (Mode::Structured, "{}", Err((Code::RecordInvalid, "/data"))),
+            (Mode::Envelope, r#"{"payload":"a;b"}"#, text("a;b")),
+            (Mode::Envelope, r#"{"payload":[]}"#, Err((Code::SourceSchemaMismatch, "/payload"))),
+        ] {
+            let found = mode.opaque(document.as_bytes());
+            let found = found.map_err(|error| (error.code, error.pointer.unwrap_or_default()));
+            assert_eq!(found, payload.map_err(|(code, place)| (code, place.to_owned())), "{document}");
         }
     }
 }

@@ -25,7 +25,7 @@ pub struct Claim {
 pub fn claims(job: &Job, document: &Document) -> Result<Vec<Claim>, Error> {
     let number = document.invoice.number.as_deref().map(normalized).filter(|number| !number.is_empty());
     let number = number.ok_or_else(|| Error::Unreviewed("the invoice has no number".to_owned()))?;
-    let pinned = job.pinned.as_ref().ok_or_else(|| Error::NotUploaded(job.job_id))?;
+    let pinned = job.pinned.as_ref().ok_or(Error::NotUploaded(job.job_id))?;
     let (vendor, index) = (&job.vendor_id, job.index);
     let kind = match document.invoice.kind {
         Kind::Invoice => "invoice",

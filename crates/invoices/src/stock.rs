@@ -3,12 +3,14 @@
 use contract::entity::{Entity, stock_of};
 use contract::{Decimal, VendorId};
 use ports::tables::{Row, Tables};
+use readers::invoice::Line;
 use serde::Serialize;
 use stores::effects::{self, Kind, State};
 use stores::tables::{CANONICAL_STATE, EFFECTS};
 
-use crate::Error;
+use crate::document::{Decision, Document};
 use crate::matching::Known;
+use crate::{Error, Invoices, Options};
 
 /// Stock of one entity, before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -25,7 +27,7 @@ pub struct Impact {
 }
 
 /// The entity that a line is booked to.
-pub fn entity(owner: &VendorId, warehouse: Option<&str>, sku: &str) -> Result<String, Error> {
+fn entity(owner: &VendorId, warehouse: Option<&str>, sku: &str) -> Result<String, Error> {
     let entity = Entity::Stock {
         vendor: owner.clone(),
         warehouse: warehouse.map(str::to_owned),
@@ -36,8 +38,28 @@ pub fn entity(owner: &VendorId, warehouse: Option<&str>, sku: &str) -> Result<St
     entity.key().map_err(|error| Error::Invalid(error.to_string()))
 }
 
+impl Invoices {
+    /// What each line of a document would do to stock, after those before it: its delta and the stock of its item;
+    /// `None` where it is not booked, or cannot be yet.
+    pub async fn impact(&self, document: &Document) -> Result<Vec<Option<(Decimal, Impact)>>, Error> {
+        let Options { owner, warehouse, .. } = &*self.options;
+        let change = |(line, decision): (&Line, &Decision)| {
+            decision.excluded.is_none().then_some(())?;
+            let warehouse = decision.warehouse_id.as_deref().or(warehouse.as_deref());
+            let entity = entity(owner, warehouse, decision.sku.as_deref()?).ok()?;
+            Some((entity, document.delta(line, decision)?))
+        };
+        let changes: Vec<Option<(String, Decimal)>> = document.lines().map(change).collect();
+        let known: Vec<(String, Decimal)> = changes.iter().flatten().cloned().collect();
+        let mut impacts = impacts(&*self.ports.tables, &known).await?.into_iter();
+        let of_line =
+            |change: Option<(String, Decimal)>| change.and_then(|(_, delta)| Some((delta, impacts.next()?)));
+        Ok(changes.into_iter().map(of_line).collect())
+    }
+}
+
 /// What changes do to stock, one after the other; several may be of one entity.
-pub async fn impacts(tables: &dyn Tables, changes: &[(String, Decimal)]) -> Result<Vec<Impact>, Error> {
+async fn impacts(tables: &dyn Tables, changes: &[(String, Decimal)]) -> Result<Vec<Impact>, Error> {
     let mut entities: Vec<String> = changes.iter().map(|(entity, _)| entity.clone()).collect();
     entities.sort();
     entities.dedup();

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::expr::Expr;
 use crate::fields::{Field, LINE, Need, QUANTITIES, TRANSFER_END, Takes, Type};
+use crate::format::{self, Format};
 use crate::schema::SourceSchema;
 use crate::source::{Source, expr};
 use crate::yaml::{Error, Kind, Members, Node, nearest};
@@ -22,6 +23,9 @@ const DOCUMENT_KEYS: &[&str] = &[
     "version",
     "title",
     "notes",
+    "format",
+    "lists",
+    "loops",
     "source",
     "drift",
     "facts",
@@ -45,6 +49,7 @@ pub struct Mapping {
     version: u32,
     title: Option<String>,
     source_hash: String,
+    format: Format,
     pub(crate) schema: Option<SourceSchema>,
     pub(crate) report_drift: bool,
     pub(crate) body: Body,
@@ -119,6 +124,7 @@ impl Mapping {
             version: document_version(&document)?,
             title: document.get("title").map(|node| node.text().map(str::to_owned)).transpose()?,
             source_hash: Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect(),
+            format: format::parse(&document)?,
             schema,
             report_drift,
             body: body(&node, &document)?,
@@ -148,6 +154,11 @@ impl Mapping {
     /// SHA-256 of the document's text, hexadecimal.
     pub fn source_hash(&self) -> &str {
         &self.source_hash
+    }
+
+    /// What its payloads are.
+    pub fn format(&self) -> &Format {
+        &self.format
     }
 
     /// Where its events hold no fact: why.

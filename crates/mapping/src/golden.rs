@@ -1,11 +1,13 @@
 //! Golden cases: payloads beside the facts that a mapping must give, or the mistake that it must name.
 
+use contract::event::Opaque;
 use contract::{EventType, ExternalEventId, Json, Timestamp, VendorId};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::apply::{EventContext, Mapped, MappedFact};
 use crate::document::{Mapping, Owner};
+use crate::format::Format;
 use crate::yaml::{Error, Kind, Node};
 
 /// What became of the cases of a document.
@@ -26,8 +28,8 @@ impl Report {
 
 /// Runs the cases of a document.
 ///
-/// A cases file is `cases: [{name, event?, payload, facts | error, drift?}]`; `payload` is JSON in a
-/// block (`|`), so that its numbers stay what they are.
+/// A cases file is `cases: [{name, event?, payload, facts | error, drift?}]`; `payload` is a text in the
+/// document's format in a block (`|`): JSON, so that its numbers stay what they are, or XML, X12, EDIFACT, CSV.
 pub fn test(document: &str, cases: &str) -> Report {
     let mapping = match Mapping::parse(document) {
         Ok(mapping) => mapping,
@@ -63,9 +65,16 @@ enum Expected {
 
 impl Case {
     fn run(&self, mapping: &Mapping) -> Result<(), String> {
-        let payload = Json::parse(self.payload.as_bytes())
-            .map_err(|error| format!("its payload is not JSON that dvss takes: {error}"))?;
-        let result = mapping.apply(&payload, &self.event);
+        let result = match mapping.format() {
+            Format::Json => {
+                let payload = Json::parse(self.payload.as_bytes())
+                    .map_err(|error| format!("its payload is not JSON that dvss takes: {error}"))?;
+                mapping.apply(&payload, &self.event)
+            }
+            _ => mapping
+                .decode(&Opaque::Text(self.payload.clone()))
+                .and_then(|payload| mapping.apply(&payload, &self.event)),
+        };
         match (&self.expected, result) {
             (Expected::Facts(expected), Ok(mapped)) => {
                 let actual: Value = mapped.facts.iter().map(flat).collect();

@@ -10,6 +10,7 @@
 //! | `expr` | plain paths, looked up directly; the rest are filters |
 //! | `filter`, `functions`, `fuel` | jaq, with the functions that end and on a budget |
 //! | `value`, `jq`, `number` | JSON with exact numbers, as jaq sees it |
+//! | `format`, `decode` | payloads that are not JSON, as the same tree (the room `formats` decodes) |
 //! | `schema`, `time` | the source schema and its drift; times as vendors write them |
 //! | `apply`, `reading` | from payload to facts, a field at a time |
 //! | `golden`, `shipped` | cases beside documents; the documents that come with dvss |
@@ -19,10 +20,12 @@
 //! payload and the envelope.
 
 mod apply;
+mod decode;
 mod document;
 mod expr;
 mod fields;
 mod filter;
+mod format;
 mod fuel;
 mod functions;
 mod golden;
@@ -38,7 +41,9 @@ mod value;
 pub mod yaml;
 
 pub use apply::{EventContext, MAX_FACTS, Mapped, MappedFact, Rejection};
+pub use decode::Loop;
 pub use document::{MAX_DOCUMENT, Mapping, Owner};
+pub use format::Format;
 pub use functions::names as functions;
 pub use golden::{Report, test, written};
 pub use shipped::{shipped, shipped_cases};

@@ -1,5 +1,7 @@
 //! What a value means: as text, as a decimal, as a status; and values written in documents.
 
+use std::borrow::Cow;
+
 use contract::Decimal;
 use contract::canonical::{MAX_SEQUENCE, OrderStatus};
 
@@ -75,9 +77,29 @@ pub fn sequence_of(value: &Value) -> Result<u64, String> {
 /// An exact decimal, from a number or a numeric text.
 pub fn decimal_of(value: &Value) -> Result<Decimal, String> {
     match value {
-        Value::String(text) => Decimal::parse(text).map_err(|error| error.to_string()),
+        Value::String(text) => Decimal::parse(&plain(text)).map_err(|error| error.to_string()),
         Value::Number(number) => Decimal::parse(&number.to_string()).map_err(|error| error.to_string()),
         other => Err(format!("a number or a numeric text is needed, not {}", other.kind())),
+    }
+}
+
+/// The same number in JSON's grammar. X12 leaves leading zeros out (`.5`), XML Schema's decimals may have a plus sign
+/// and a bare point (`+5.`); none of them can be mistaken.
+fn plain(text: &str) -> Cow<'_, str> {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let is_other = text.starts_with('+') || unsigned.starts_with('.') || unsigned.ends_with('.');
+    if !is_other || !(digits(whole) || whole.is_empty() && digits(fraction)) {
+        return Cow::Borrowed(text);
+    }
+    let fits = fraction.is_empty() || digits(fraction);
+    let sign = if text.starts_with('-') { "-" } else { "" };
+    let whole = if whole.is_empty() { "0" } else { whole };
+    match fraction {
+        _ if !fits => Cow::Borrowed(text),
+        "" => Cow::Owned(format!("{sign}{whole}")),
+        fraction => Cow::Owned(format!("{sign}{whole}.{fraction}")),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::Rejection;
 use crate::expr::{Found, Scope, pointer};
 use crate::fields::{Takes, is_currency, minor_digits};
 use crate::literal::{decimal_of, id_of, sequence_of, status_of, text_of};
-use crate::source::{Origin, Source};
+use crate::source::{Mark, Origin, Source};
 use crate::value::Value;
 
 impl Source {
@@ -51,6 +51,7 @@ impl Source {
             Origin::From(expressions) => {
                 for expr in expressions.iter().filter(|expr| !expr.is_surely_absent(scope)) {
                     let mut found = expr.all(scope, left).map_err(|rejection| rejection.about(&self.name))?;
+                    found.iter_mut().for_each(|found| found.value.take_text());
                     found.retain(|found| !found.value.is_absent());
                     if !found.is_empty() {
                         return Ok(found);
@@ -149,7 +150,7 @@ impl Source {
 
     /// As an exact decimal.
     pub fn decimal(&self, scope: &Scope, left: &mut u64) -> Result<Option<Decimal>, Rejection> {
-        let read = |found: &Found| decimal_of(&found.value).map_err(|problem| self.invalid(found, problem));
+        let read = |found: &Found| self.number(&found.value).map_err(|problem| self.invalid(found, problem));
         let amount = match &self.origin {
             Origin::Sum(terms) => self.sum(terms, scope, left)?,
             _ => match self.raw_one(scope, left)? {
@@ -160,6 +161,21 @@ impl Source {
         match amount {
             Some(amount) => self.scaled(amount, scope, left).map(Some),
             None => self.or_default(None, scope).map(|found| read(&found)).transpose(),
+        }
+    }
+
+    /// The payload's way to write a decimal, with its own mark.
+    fn number(&self, value: &Value) -> Result<Decimal, String> {
+        let Value::String(text) = value else { return decimal_of(value) };
+        match (self.mark, text.contains(','), text.contains('.')) {
+            (Mark::Comma, true, false) | (Mark::Either, true, false) => {
+                decimal_of(&Value::string(text.replace(',', ".")))
+            }
+            (Mark::Comma, _, true) => Err(format!(
+                "{} has a point, where the mapping says that commas mark fractions",
+                value.shown()
+            )),
+            _ => decimal_of(value),
         }
     }
 
@@ -183,7 +199,8 @@ impl Source {
         let default = default.map_err(|problem| self.invalid(&here, problem))?;
         let mut first_absent = None;
         for expr in expressions {
-            let found = expr.all(scope, left).map_err(|rejection| rejection.about(&self.name))?;
+            let mut found = expr.all(scope, left).map_err(|rejection| rejection.about(&self.name))?;
+            found.iter_mut().for_each(|found| found.value.take_text());
             let absent = found.iter().find(|found| found.value.is_absent()).map(|found| pointer(&found.path));
             let mut amounts = Vec::new();
             for found in found {
@@ -191,7 +208,7 @@ impl Source {
                 match (translated, &default) {
                     (Some(found), _) => {
                         let amount =
-                            decimal_of(&found.value).map_err(|problem| self.invalid(&found, problem))?;
+                            self.number(&found.value).map_err(|problem| self.invalid(&found, problem))?;
                         amounts.push((true, self.scaled(amount, scope, left)?));
                     }
                     (None, Some(default)) => amounts.push((false, default.clone())),

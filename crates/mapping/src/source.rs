@@ -21,6 +21,7 @@ const KEYS: &[&str] = &[
     "negate",
     "times",
     "minorUnits",
+    "decimalMark",
     "format",
     "zone",
     "default",
@@ -47,6 +48,18 @@ pub(crate) struct Words {
     pub(crate) other: Option<Value>,
 }
 
+/// What stands before the fraction of a number that is sent as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Mark {
+    /// `1.5`
+    #[default]
+    Point,
+    /// `1,5`
+    Comma,
+    /// Either: for formats without a thousands separator, which can be mistaken for none.
+    Either,
+}
+
 /// A field's source, compiled.
 #[derive(Debug)]
 pub struct Source {
@@ -58,6 +71,7 @@ pub struct Source {
     pub(crate) negate: bool,
     pub(crate) times: Option<Decimal>,
     pub(crate) minor_units: Option<Expr>,
+    pub(crate) mark: Mark,
     /// How a time may be written; the first that fits.
     pub(crate) time: Vec<TimeFormat>,
     pub(crate) default: Option<Value>,
@@ -76,6 +90,7 @@ impl Source {
             negate: false,
             times: None,
             minor_units: None,
+            mark: Mark::default(),
             time: vec![TimeFormat::rfc3339()],
             default: None,
             optional: field.need == Need::May,
@@ -97,7 +112,7 @@ impl Source {
             ))),
             _ => Ok(()),
         };
-        only(Takes::Decimal, &["sum", "negate", "times", "minorUnits"])?;
+        only(Takes::Decimal, &["sum", "negate", "times", "minorUnits", "decimalMark"])?;
         only(Takes::Time, &["format", "zone"])?;
         source.origin = origin(node, &members, field)?;
         if let Some(node) = members.get("match") {
@@ -117,6 +132,14 @@ impl Source {
         }
         if let Some(node) = members.get("minorUnits") {
             source.minor_units = Some(expr(node)?);
+        }
+        if let Some(node) = members.get("decimalMark") {
+            source.mark = match node.text()? {
+                "point" => Mark::Point,
+                "comma" => Mark::Comma,
+                "either" => Mark::Either,
+                _ => return Err(node.error("must be point, comma or either")),
+            };
         }
         if let Some(place) = members.get("format").or(members.get("zone")) {
             source.time = time_formats(place, &members)?;

@@ -86,6 +86,15 @@ impl Value {
         }
     }
 
+    /// An element of XML with attributes (`{"@unit": "EA", "#text": "5"}`) says what its text says.
+    pub fn take_text(&mut self) {
+        let Self::Object(table) = self else { return };
+        let Some(text) = table.members.get("#text") else { return };
+        if table.members.keys().all(|name| name.starts_with('@') || **name == *"#text") {
+            *self = text.clone();
+        }
+    }
+
     /// What kind of value it is, for messages.
     pub fn kind(&self) -> &'static str {
         match self {

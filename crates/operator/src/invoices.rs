@@ -4,16 +4,15 @@ use ::invoices::document::Document;
 use ::invoices::edit::Edit;
 use ::invoices::intake::{Address, Announced, Door, Place};
 use ::invoices::upload::Presented;
-use ::invoices::{Job, JobId, State as JobState, stock, store};
+use ::invoices::{Job, JobId, State as JobState, store};
 use axum::Json;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use contract::{Code, Decimal, Fingerprint};
+use contract::{Code, Fingerprint};
 use ports::blobs::{Condition, Metadata};
 use ports::tables::Cursor;
-use readers::invoice::Line;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use stores::quarantine::ACTOR;
@@ -317,22 +316,13 @@ async fn whole(operator: &Operator, job: &Job) -> Result<Value, Problem> {
 
 /// Per line that is booked, stock before and after.
 async fn impact(operator: &Operator, document: &Document) -> Result<Value, Problem> {
-    let options = &operator.invoices.options;
-    let mut changes: Vec<(String, Decimal)> = Vec::new();
-    let mut of: Vec<&Line> = Vec::new();
-    for (line, decision) in document.lines().filter(|(_, decision)| decision.excluded.is_none()) {
-        let (Some(sku), Some(delta)) = (&decision.sku, document.delta(line, decision)) else { continue };
-        let warehouse = decision.warehouse_id.as_deref().or(options.warehouse.as_deref());
-        let Ok(entity) = stock::entity(&options.owner, warehouse, sku) else { continue };
-        changes.push((entity, delta));
-        of.push(line);
-    }
-    let impacts = stock::impacts(&*operator.ports.tables, &changes).await?;
-    let shown = of.iter().zip(&changes).zip(&impacts).map(|((line, (_, delta)), impact)| {
+    let impacts = operator.invoices.impact(document).await?;
+    let shown = document.lines().zip(impacts).filter_map(|((line, _), impact)| {
+        let (delta, impact) = impact?;
         let mut shown = json!(impact);
         shown["line"] = json!(line.line);
         shown["delta"] = json!(delta);
-        shown
+        Some(shown)
     });
     Ok(shown.collect())
 }

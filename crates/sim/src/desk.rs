@@ -255,9 +255,8 @@ impl Person {
             let asked = self.ask("reverse", move |invoices: Invoices| async move {
                 invoices.reverse("ann", id, version, "sent back").await
             });
-            match asked.await {
-                Some(Ok(_) | Err(Error::State { .. } | Error::Version { .. })) => break,
-                _ => {}
+            if let Some(Ok(_) | Err(Error::State { .. } | Error::Version { .. })) = asked.await {
+                break;
             }
         }
         self.until(id, &[State::Reversed]).await;

@@ -8,7 +8,7 @@ use contract::canonical::Fact;
 use contract::entity::TooLong;
 use contract::event::Event;
 use contract::{Code, Fingerprint, headers, keys};
-use mapping::EventContext;
+use mapping::{EventContext, Format};
 use ports::blobs;
 use ports::log::RawRecord;
 use ports::{Blobs, Tables};
@@ -75,7 +75,14 @@ impl Normalize {
             return Err(Refusal::new(Code::ObjectCorrupt, message));
         }
         let draft = &event.draft;
-        let payload = draft.mode.payload(bytes)?;
+        let payload = match compiled.mapping.format() {
+            Format::Json => draft.mode.payload(bytes)?,
+            _ => {
+                let payload = draft.mode.opaque(bytes)?;
+                let decoded = compiled.mapping.decode(&payload);
+                decoded.map_err(|rejection| Refusal::of_rejection(draft.mode, rejection))?
+            }
+        };
         let context = EventContext {
             vendor_id: draft.vendor_id.clone(),
             external_event_id: draft.external_event_id.clone(),

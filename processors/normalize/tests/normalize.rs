@@ -421,3 +421,71 @@ async fn a_crash_anywhere_changes_nothing() {
         assert!(crashes > 10, "{name}: only {crashes} moments");
     }
 }
+
+/// The mapping says what the bytes are, however they came; what they say is the same in every mode.
+#[tokio::test]
+async fn payloads_in_other_formats() {
+    let xml = "format: xml\nlists: [item]\nfacts:\n  - type: InventoryUpdated\n    each: .stock.item[]\n    fields: \
+               {sku: .sku, warehouseId: {unstated: one}, quantityOnHand: .qty}\n";
+    let csv = "format: csv\nfacts:\n  - type: InventoryUpdated\n    each: .[]\n    fields: {sku: .sku, warehouseId: \
+               {unstated: one}, quantityOnHand: {from: .qty, decimalMark: comma}}\n";
+    let edifact = "format: edifact\nloops: {item: LIN}\nfacts:\n  - type: InventoryUpdated\n    each: .messages[].item[]\n    \
+                   fields: {sku: '.[\"3\"][0]', warehouseId: {unstated: one}, quantityOnHand: {from: '.segments[0].[\"1\"][1]', \
+                   decimalMark: either}}\n";
+    let text = "<stock><item u='1'><sku>A</sku><qty unit='EA'>10.50</qty></item></stock>";
+    // The XML above.
+    let base64 =
+        "PHN0b2NrPjxpdGVtIHU9JzEnPjxza3U+QTwvc2t1PjxxdHkgdW5pdD0nRUEnPjEwLjUwPC9xdHk+PC9pdGVtPjwvc3RvY2s+";
+    for (document, said, expected) in [
+        (xml, Said::bytes(Mode::Binary, text), Ok("0.0 r1 A 10.50")),
+        (xml, Said::bytes(Mode::Structured, format!(r#"{{"data":"{text}"}}"#)), Ok("0.0 r1 A 10.50")),
+        (
+            xml,
+            Said::bytes(Mode::Structured, format!(r#"{{"data_base64":"{base64}"}}"#)),
+            Ok("0.0 r1 A 10.50"),
+        ),
+        (csv, Said::bytes(Mode::Binary, "sku;qty\nA;1,5\n"), Ok("0.0 r1 A 1.5")),
+        (
+            edifact,
+            Said::bytes(Mode::Binary, "UNH+1+INVRPT:D:96A:UN'BGM+35'LIN+1++A:SA'QTY+145:1,5'UNT+5+1'"),
+            Ok("0.0 r1 A 1.5"),
+        ),
+        (xml, Said::bytes(Mode::Binary, "no xml"), Err((Code::SourceSchemaMismatch, ""))),
+        (
+            xml,
+            Said::bytes(Mode::Structured, r#"{"data":{"stock":1}}"#),
+            Err((Code::SourceSchemaMismatch, "/data")),
+        ),
+        (
+            xml,
+            Said::bytes(Mode::Structured, r#"{"data":"<stock><item/></stock>"}"#),
+            Err((Code::MappingFieldInvalid, "/data/stock/item/0")),
+        ),
+        (
+            xml,
+            Said::bytes(Mode::Structured, r#"{"data":"<stock><item><qty>1</qty></item></stock>"}"#),
+            Err((Code::MappingFieldMissing, "/data/stock/item/0/sku")),
+        ),
+        (
+            xml,
+            Said::bytes(Mode::Structured, r#"{"data_base64":"?"}"#),
+            Err((Code::RecordInvalid, "/data_base64")),
+        ),
+    ] {
+        let world = World::new();
+        world.activate(&format!("mapping: v1\nvendor: acme\neventType: stock\nversion: 1\n{document}")).await;
+        match expected {
+            Ok(line) => assert_eq!(shown(&world.take(&said).await.expect("settled")), [line], "{said:?}"),
+            Err((code, place)) => {
+                let poison = poison(world.take(&said).await);
+                assert_eq!(
+                    (poison.code, poison.pointer.as_deref()),
+                    (code, Some(place)),
+                    "{}",
+                    poison.message
+                );
+                assert_eq!(world.object(&said).await, None, "never half of it");
+            }
+        }
+    }
+}

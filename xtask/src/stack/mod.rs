@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use self::layout::Layout;
-pub use self::prerequisites::{CMAKE, OPENSSL, PKG_CONFIG, require};
+pub use self::prerequisites::{CHROMEDRIVER, CHROMIUM, CMAKE, OPENSSL, PKG_CONFIG, require};
 use self::process::Process;
 use self::server::{ACCESS_KEY, CONFLUENT_API, KAFKA_PASSWORD, KAFKA_USER, Ports, SECRET_KEY};
 pub use self::server::{Double, Server};

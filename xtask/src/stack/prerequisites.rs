@@ -52,6 +52,21 @@ pub const OPENSSL: Prerequisite = Prerequisite {
     package: "libssl-dev",
 };
 
+/// Shows the console's pages to their tests.
+pub const CHROMIUM: Prerequisite = Prerequisite {
+    name: "Chromium",
+    probe: &["chromium", "--version"],
+    oldest: (120, 0),
+    package: "chromium",
+};
+/// Drives it.
+pub const CHROMEDRIVER: Prerequisite = Prerequisite {
+    name: "ChromeDriver",
+    probe: &["chromedriver", "--version"],
+    oldest: (120, 0),
+    package: "chromium-driver",
+};
+
 /// Makes environments of its own, with `pip` in them.
 pub const PYTHON: Prerequisite = Prerequisite {
     name: "Python with venv",
@@ -140,6 +155,7 @@ mod tests {
             ("\u{1b}[1mApache Maven 3.9.9 (8e8579a)\u{1b}[m\n", Some((3, 9))),
             ("go version go1.26.8 linux/amd64\n", Some((1, 26))),
             ("cmake version 3.25.1\n", Some((3, 25))),
+            ("Chromium 156.0.8078.73 built on Debian\n", Some((156, 0))),
             ("command not found", None),
         ] {
             assert_eq!(version(text), expected, "{text}");

@@ -555,7 +555,10 @@ function answered(dialog) {
 }
 
 const DEEDS = {
-  help: () => answered($("help")),
+  help: () => {
+    answered($("help"));
+    $("help").querySelector(".main").focus();
+  },
   zoom,
   apply,
   reverse,
@@ -701,12 +704,15 @@ function begin() {
 
 function beginReview() {
   const pages = $("pages");
-  if (pages && matchMedia("(max-width: 72rem)").matches) pages.open = false;
+  if (pages && matchMedia("(max-width: 48rem)").matches) pages.open = false;
   const keys = $("single-keys");
   keys.checked = localStorage.getItem("singleKeys") !== "off";
   keys.addEventListener("change", () => localStorage.setItem("singleKeys", keys.checked ? "on" : "off"));
   const target = location.hash.startsWith("#line-") && $(location.hash.slice(1));
-  if (target) choose(target);
+  if (!target) return;
+  choose(target);
+  // The browser goes to the fragment itself, and takes the focus away.
+  addEventListener("load", () => restore({ line: target.id }), { once: true });
 }
 
 remember(document);

@@ -2,10 +2,12 @@
 
 use ::invoices::document::{self, By, Candidate, Decision, Document};
 use ::invoices::job::Event;
-use ::invoices::{Job, JobId, State as JobState, stock, store};
+use ::invoices::stock::Impact;
+use ::invoices::{Job, JobId, State as JobState, store};
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
+use contract::Decimal;
 use readers::invoice::{FlagCode, Format, Invoice, Kind, Line, PageSize};
 use serde::Deserialize;
 
@@ -232,30 +234,19 @@ async fn impacts(
     state: JobState,
 ) -> Result<Vec<Option<Stock>>, Problem> {
     let is_ahead = matches!(state, JobState::Review | JobState::Reversed);
-    let options = &operator.invoices.options;
-    let change = |(line, decision): (&Line, &Decision)| {
-        let warehouse = decision.warehouse_id.as_deref().or(options.warehouse.as_deref());
-        let entity = stock::entity(&options.owner, warehouse, decision.sku.as_deref()?).ok()?;
-        decision.excluded.is_none().then_some(())?;
-        Some((entity, document.delta(line, decision)?))
-    };
-    let changes: Vec<_> = document.lines().map(change).collect();
-    let known: Vec<_> = changes.iter().flatten().cloned().collect();
-    let mut impacts = stock::impacts(&*operator.ports.tables, &known).await?.into_iter();
-    let of_line = |change: Option<_>| {
-        let (entity, delta) = change?;
-        let impact = impacts.next()?;
-        let sign = if contract::Decimal::is_negative(&delta) { "" } else { "+" };
-        Some(Stock {
-            entity,
+    let of_line = |(delta, impact): (Decimal, Impact)| {
+        let sign = if delta.is_negative() { "" } else { "+" };
+        Stock {
+            entity: impact.entity,
             before: impact.before.to_string(),
             delta: format!("{sign}{delta}"),
             after: is_ahead.then(|| impact.after.to_string()),
             counted: impact.counted,
             below_zero: is_ahead && impact.after.is_negative(),
-        })
+        }
     };
-    Ok(changes.into_iter().map(of_line).collect())
+    let impacts = operator.invoices.impact(document).await?;
+    Ok(impacts.into_iter().map(|impact| impact.map(of_line)).collect())
 }
 
 fn shown(document: &Document, state: JobState, stock: Vec<Option<Stock>>, from: usize) -> Shown {
@@ -333,15 +324,19 @@ fn facts(invoice: &Invoice) -> Vec<Value> {
 
 fn totals(invoice: &Invoice) -> Vec<Total> {
     let totals = &invoice.totals;
+    // A total was checked (`readers::check`) where something is there to check it against: what is stated goes on.
     let all_net = invoice.lines.iter().all(|line| line.net.is_some()) && !invoice.lines.is_empty();
+    let to_net = all_net || totals.lines.is_some();
+    let to_gross = to_net || totals.net.is_some();
+    let to_payable = to_gross || totals.gross.is_some();
     let rows = [
         ("/totals/lines", "Lines", &totals.lines, Some(FlagCode::LinesTotal), all_net),
-        ("/totals/net", "Net", &totals.net, Some(FlagCode::NetTotal), all_net || totals.lines.is_some()),
+        ("/totals/net", "Net", &totals.net, Some(FlagCode::NetTotal), to_net),
         ("/totals/tax", "Tax", &totals.tax, None, false),
-        ("/totals/gross", "Gross", &totals.gross, Some(FlagCode::GrossTotal), totals.net.is_some()),
+        ("/totals/gross", "Gross", &totals.gross, Some(FlagCode::GrossTotal), to_gross),
         ("/totals/prepaid", "Prepaid", &totals.prepaid, None, false),
         ("/totals/rounding", "Rounding", &totals.rounding, None, false),
-        ("/totals/payable", "Payable", &totals.payable, Some(FlagCode::PayableTotal), totals.gross.is_some()),
+        ("/totals/payable", "Payable", &totals.payable, Some(FlagCode::PayableTotal), to_payable),
     ];
     let adjustments = invoice.adjustments.iter().enumerate().map(|(at, adjustment)| Total {
         value: Value::of(

@@ -82,7 +82,8 @@ pub async fn check(evidence: &Evidence<'_>, wrong: &mut Vec<String>) {
     match super::invoices::plans(evidence.world).await {
         Ok(plans) if plans.is_empty() => {}
         Ok(plans) => {
-            drop(counted.insert(super::OWNER.to_owned(), [plans.len() as u64, plans.len() as u64, 0, 0, 0]))
+            let count = plans.len() as u64;
+            counted.insert(super::OWNER.to_owned(), [count, count, 0, 0, 0]);
         }
         Err(error) => wrong.push(format!("books: the plans cannot be read: {error}")),
     }
