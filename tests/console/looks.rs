@@ -95,6 +95,7 @@ async fn each_look(browser: &Browser, name: &str, path: &str, keys: &str) {
         for key in keys.chars() {
             browser.press(&key.to_string()).await;
         }
+        browser.until("[...document.images].every((image) => image.complete)").await;
         let what = format!("{name} at {width} in {scheme:?}");
         assert_eq!(browser.ask(PALE).await, json!([]), "{what}: too little contrast");
         assert_eq!(browser.ask(NAMELESS).await, json!([]), "{what}");

@@ -72,11 +72,12 @@ pub fn edifact_of_two(first: &str, second: &str) -> String {
 }
 
 impl Dvss {
-    /// Uploads a document by the command line and waits until it is read.
+    /// Uploads a document by the command line and waits until it is read; its first invoice.
     pub async fn invoice(&self, place: &Place, name: &str, text: &str) -> Value {
         let file = place.file(name, text).display().to_string();
         let ran = self.cli(&["invoices", "upload", &file, "--vendor", "north", "--json"]).await;
-        serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+        let first = ran.stdout.lines().next().unwrap_or_default();
+        serde_json::from_str(first).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
     }
 
     /// A job as it stands.

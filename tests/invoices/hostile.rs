@@ -59,7 +59,7 @@ async fn a_parser_that_is_out_of_time_or_memory_fails_its_document_alone() {
         dvss.vendor("north").await;
         let job = dvss.invoice(&place, "large.xml", &large).await;
         assert_eq!((&job["state"], &job["reason"]["code"]), (&json!("FAILED"), &json!(reason)), "{job}");
-        assert_eq!(job["attempts"], 3, "{job}");
+        assert!(job["reason"]["message"].to_string().contains("attempt 3 of 3"), "{job}");
         dvss.stop().await;
     }
 }
@@ -131,7 +131,7 @@ async fn bombs_are_too_large() {
             (&json!("FAILED"), &json!("too-large")),
             "{name}: {job}"
         );
-        assert_eq!(job["attempts"], 1, "{name}: it was refused, and ended nobody");
+        assert_eq!(job["attempts"], 0, "{name}: it was refused, and ended nobody");
     }
     dvss.stop().await;
 }
@@ -152,9 +152,11 @@ fn child_of(parent: u32) -> Option<u32> {
 #[tokio::test]
 async fn a_parser_that_is_killed_reads_it_the_next_time() {
     let place = Place::new();
-    let dvss = place.up().env("DVSS_INVOICES__RETRY_AFTER", "10ms").go().await;
+    // A busy machine is no reason to run out of time: the kill is what is looked at.
+    let patient = place.up().env("DVSS_PARSER__WALL", "8s").env("DVSS_RUNTIME__DEADLINE", "9s");
+    let dvss = patient.env("DVSS_INVOICES__RETRY_AFTER", "10ms").go().await;
     dvss.vendor("north").await;
-    let large = ubl("RE-1", &(0..15_000).map(|_| ("A-1", 1, 1)).collect::<Vec<_>>());
+    let large = ubl("RE-1", &(0..8_000).map(|_| ("A-1", 1, 1)).collect::<Vec<_>>());
     let file = place.file("large.xml", &large).display().to_string();
     let ran = dvss.cli(&["invoices", "upload", &file, "--vendor", "north", "--no-wait", "--json"]).await;
     let job = id(&serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}")));
@@ -163,7 +165,7 @@ async fn a_parser_that_is_killed_reads_it_the_next_time() {
     let pid = rustix::process::Pid::from_raw(i32::try_from(child).expect("a process")).expect("a process");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it is ours");
     let read = dvss.job_in(&job, "REVIEW").await;
-    assert_eq!(read["attempts"], 2, "{}", read["events"]);
+    assert_eq!(read["attempts"], 1, "{}", read["events"]);
     let log = read["events"].to_string();
     assert!(log.contains("parser-killed: the parser was ended by signal 9"), "{log}");
     dvss.stop().await;

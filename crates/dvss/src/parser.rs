@@ -14,10 +14,13 @@ use contract::Code;
 use invoices::job::{File, Reason};
 use invoicing::{Parsed, Parser};
 use operator::problem::Problem;
+use readers::invoice::Invoice;
 use readers::pdf::Template;
 use readers::{Hints, Reading, Unreadable};
 use sandbox::{Cause, Ended, Input, Limits, Run};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::cli::ParseSandboxed;
 
@@ -31,6 +34,9 @@ const OUT_OF_MEMORY: &str = "out of memory";
 /// Longest wait for the child that tries what is forbidden.
 const PROBE: Duration = Duration::from_secs(30);
 
+/// Most pages that are drawn at the same time, and how long one waits for its turn.
+const MOST_DRAWING: usize = 2;
+const DRAWING_WAIT: Duration = Duration::from_secs(10);
 /// Most bytes of all templates: they go to the child as an argument, and Linux bounds each at 128 KiB.
 const MAX_TEMPLATES: usize = 64 << 10;
 
@@ -109,6 +115,8 @@ pub struct Sandboxed {
     program: PathBuf,
     limits: Limits,
     templates: Vec<String>,
+    /// Pages that are drawn at the same time.
+    drawing: Semaphore,
 }
 
 /// How one run ended, and what it took.
@@ -132,8 +140,7 @@ impl Sandboxed {
         } else {
             std::env::current_exe()?
         };
-        let program = std::fs::canonicalize(&program).unwrap_or(program);
-        Ok(Self { program, limits, templates })
+        Ok(Self { program, limits, templates, drawing: Semaphore::new(MOST_DRAWING) })
     }
 
     /// Says what holds a child on this machine, and refuses to go on without the minimum.
@@ -161,6 +168,10 @@ impl Sandboxed {
         let templates = self.templates.clone();
         let run = match self.run(&Task::Read { file_name, content_type, templates }, bytes).await {
             Ok(run) => run,
+            Err(error @ sandbox::Error::TooLong { .. }) => {
+                let reason = Reason { code: "too-large".to_owned(), message: error.to_string() };
+                return Outcome { parsed: Parsed::Refused(reason), run: None };
+            }
             Err(error) => return Outcome { parsed: Parsed::Unavailable(error.to_string()), run: None },
         };
         Outcome { parsed: parsed(&run.ended), run: Some(run) }
@@ -168,6 +179,9 @@ impl Sandboxed {
 
     /// Draws a page of a PDF.
     pub async fn draw(&self, bytes: Bytes, page: u32, width: u32) -> Result<Bytes, Problem> {
+        let busy = || Problem::new(Code::Unavailable, "other pages are being drawn; try again");
+        let room = timeout(DRAWING_WAIT, self.drawing.acquire()).await;
+        let Ok(Ok(_room)) = room else { return Err(busy()) };
         let run = self.run(&Task::Draw { page, width }, bytes).await;
         let run = run.map_err(|error| Problem::new(Code::Unavailable, error.to_string()))?;
         match run.ended {
@@ -196,9 +210,9 @@ impl Parser for Sandboxed {
 fn parsed(ended: &Ended) -> Parsed {
     match ended {
         Ended::Done(answer) => match serde_json::from_slice(answer) {
-            Ok(Answer::Read(reading)) if !reading.invoices.is_empty() => Parsed::Read(reading),
+            Ok(Answer::Read(reading)) if is_sound(&reading) => Parsed::Read(reading),
             Ok(Answer::Refused(refused)) => Parsed::Refused(reason(&refused)),
-            Ok(Answer::Read(_)) => Parsed::Killed(failed("the parser found no invoice and did not say so")),
+            Ok(Answer::Read(_)) => Parsed::Killed(failed("the parser's answer is not what a reader says")),
             Err(error) => Parsed::Killed(failed(&format!("the parser's answer is unreadable: {error}"))),
         },
         // Its memory did not even hold the document.
@@ -210,6 +224,12 @@ fn parsed(ended: &Ended) -> Parsed {
         }
         Ended::Killed { cause, .. } => Parsed::Killed(killed(*cause)),
     }
+}
+
+/// Whether there is an invoice, and the lines of each are numbered from 1: their numbers become facts' identities.
+fn is_sound(reading: &Reading) -> bool {
+    let numbered = |invoice: &Invoice| (1..).zip(&invoice.lines).all(|(number, line)| line.line == number);
+    !reading.invoices.is_empty() && reading.invoices.iter().all(numbered)
 }
 
 fn last_line(text: &str) -> &str {

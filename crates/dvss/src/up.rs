@@ -199,7 +199,8 @@ pub async fn start(config: &Config, roles: Roles, logs: &str) -> anyhow::Result<
     let holder = format!("{}-{:08x}", member(config)?, draw() as u32);
     starter.stage(Role::Invoices, |ports| {
         let invoices = Invoices::new(ports, options, draw);
-        Arc::new(Invoicing::new(invoices, Arc::clone(&parser) as Arc<dyn invoicing::Parser>, holder))
+        let at_once = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        Arc::new(Invoicing::new(invoices, Arc::clone(&parser) as Arc<dyn invoicing::Parser>, holder, at_once))
     })?;
     let handles = starter.handles;
     if roles.stages.contains(&Role::Outbox) {
@@ -311,6 +312,10 @@ fn ensure_in_time(config: &Config) -> anyhow::Result<()> {
     anyhow::ensure!(
         config.parser.wall < config.runtime.deadline,
         "parser.wall must be shorter than runtime.deadline (config-invalid)"
+    );
+    anyhow::ensure!(
+        config.invoices.max_document_bytes <= config.parser.document_bytes,
+        "invoices.maxDocumentBytes must not be more than parser.documentBytes (config-invalid)"
     );
     anyhow::ensure!(
         config.runtime.deadline < config.invoices.lease,

@@ -47,7 +47,7 @@ impl Invoices {
         let tables = &*self.ports.tables;
         let job = store::get(tables, id).await?;
         // A second click names the version that it saw; what happened since is the answer, not that it is old.
-        if matches!(job.state, State::Applying | State::Applied) {
+        if is_booked(&job) {
             return Err(Error::Applied { what: format!("job {id}"), first: id });
         }
         at_version(&job, version)?;
@@ -65,6 +65,16 @@ impl Invoices {
                 said.join("; ")
             )));
         }
+        for ((line, _), impact) in document.lines().zip(self.impact(&document).await?) {
+            if impact.is_some_and(|(_, impact)| !impact.after.within_bounds()) {
+                let message = format!(
+                    "job {id} cannot be applied: behind line {} the stock of its item would have more digits than are \
+                     kept (28); correct the quantity, or exclude the line",
+                    line.line
+                );
+                return Err(Error::Unreviewed(message));
+            }
+        }
         self.check_bytes(&job).await?;
         let now = self.ports.clock.now();
         let plan_name = self.plan_name(&job)?;
@@ -76,7 +86,7 @@ impl Invoices {
             bucket: self.ports.invoices.bucket(),
             now,
         };
-        let facts = plan::facts(&given, Way::Apply, &plan_name)?;
+        let facts = plan::facts(&given, &plan_name)?;
         let plan = plan::put(&*self.ports.invoices, &self.options.owner, facts, Way::Apply, document.version)
             .await?;
         let claims = ledger::claims(&job, &document)?;
@@ -118,15 +128,16 @@ impl Invoices {
         let plan =
             plan::put(&*self.ports.invoices, &object.head.vendor_id, facts, Way::Reverse, applied.document)
                 .await?;
-        let document = self.document_of(&job, applied.document).await?;
-        let claims = ledger::claims(&job, &document)?;
+        let noted = ledger::plan(tables, applied.plan_id).await?;
+        let noted =
+            noted.ok_or_else(|| Error::Damaged(format!("plan {} was never noted", applied.plan_id)))?;
         let change = Change::of(&job, now, actor, "invoice.reverse", |job| {
             job.state = State::Applying;
             job.plan = Some(plan.clone());
         });
         let change = change.saying(reason);
         let deed = deed(actor, "invoice.reverse", &job, &change.after);
-        match store::write(tables, &change, ledger::free(&claims, id, &plan, now), Some(&deed)).await {
+        match store::write(tables, &change, ledger::free(&noted.claimed, id, &plan, now), Some(&deed)).await {
             Ok(()) => {}
             Err(Refused::Job(Some(there))) => return Err(overtaken(&there, version)),
             Err(refused) => return Err(lost(refused)),
@@ -225,16 +236,18 @@ impl Invoices {
     }
 }
 
+/// Whether a job's invoice is in stock, or on its way there; one that is being taken back is neither.
+fn is_booked(job: &Job) -> bool {
+    let forth = job.plan.as_ref().is_some_and(|plan| plan.way == Way::Apply);
+    matches!(job.state, State::Applying | State::Applied) && forth
+}
+
 /// What somebody else made of the job meanwhile.
 fn overtaken(there: &Job, named: u64) -> Error {
-    match there.state {
-        State::Applying | State::Applied
-            if there.plan.as_ref().is_some_and(|plan| plan.way == Way::Apply) =>
-        {
-            Error::Applied { what: format!("job {}", there.job_id), first: there.job_id }
-        }
-        _ => Error::Version { job: there.job_id, found: there.version, named },
+    if is_booked(there) {
+        return Error::Applied { what: format!("job {}", there.job_id), first: there.job_id };
     }
+    Error::Version { job: there.job_id, found: there.version, named }
 }
 
 fn deed(actor: &str, action: &str, before: &Job, after: &Job) -> Deed {

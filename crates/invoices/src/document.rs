@@ -9,6 +9,7 @@ use ports::blobs::{self, Condition, Metadata};
 use readers::invoice::{Invoice, Kind, Line, PageSize};
 use serde::{Deserialize, Serialize};
 
+use crate::plan::MAX_FACTS;
 use crate::{Error, JobId};
 
 /// A document under review.
@@ -72,12 +73,12 @@ pub struct Match {
 pub enum By {
     /// A person named it here.
     Person,
+    /// A person said so of the same item number of the same vendor before.
+    Remembered,
     /// The line's GTIN is the item's.
     Gtin,
     /// One of the line's item numbers is the item's.
     Sku,
-    /// A person said so of the same item number of the same vendor before.
-    Remembered,
     /// It is new: nothing in stock is like it.
     New,
     /// It looks like it.
@@ -150,6 +151,12 @@ impl Document {
         if !self.invoice.flags.is_empty() && !self.flags_accepted {
             let said: Vec<&str> = self.invoice.flags.iter().map(|flag| flag.message.as_str()).collect();
             open.push(format!("the invoice is flagged: {}", said.join("; ")));
+        }
+        let booked = self.decisions.iter().filter(|decision| decision.excluded.is_none()).count();
+        if booked > MAX_FACTS {
+            open.push(format!(
+                "{booked} lines would be booked, and a plan has at most {MAX_FACTS}: exclude some"
+            ));
         }
         open.extend(self.lines().filter_map(|(line, decision)| self::open(line, decision)));
         open

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use stores::audit::Deed;
 use stores::tables::INVOICE_JOBS;
 
-use crate::document::{self, By, Document, Match, Put};
+use crate::document::{self, By, Decision, Document, Match, Put};
 use crate::intake::lost;
 use crate::job::Summary;
 use crate::store::{self, Change, Refused};
@@ -25,7 +25,7 @@ pub struct Edit {
     pub number: Option<String>,
     /// True: a person has looked at what the invoice as a whole is flagged for.
     pub accept_flags: Option<bool>,
-    /// True: every line that can be booked as it is proposed shall be.
+    /// True: every line that has an item shall be booked as it stands, but for those whose item only looks like it.
     pub accept_all: bool,
     /// Changes of lines.
     pub lines: Vec<LineEdit>,
@@ -90,7 +90,11 @@ impl Edit {
             }
         }
         if self.accept_all {
-            document.decisions.iter_mut().for_each(|decision| decision.accepted |= decision.sku.is_some());
+            let guessed =
+                |decision: &Decision| decision.found.as_ref().is_some_and(|found| found.by == By::Likeness);
+            for decision in document.decisions.iter_mut().filter(|decision| !guessed(decision)) {
+                decision.accepted |= decision.sku.is_some();
+            }
         }
         Ok(())
     }

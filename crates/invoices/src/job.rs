@@ -86,7 +86,7 @@ pub struct Job {
     /// Who parses it, and until when nobody else does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
-    /// How often a worker began to parse it.
+    /// How often the document ended its parser, or its worker came to no end.
     #[serde(default)]
     pub attempts: u32,
     /// Not before then is it parsed (again).

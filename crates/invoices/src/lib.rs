@@ -32,7 +32,10 @@ pub mod work;
 
 use std::sync::Arc;
 
+use contract::Timestamp;
+use matching::Known;
 use ports::Ports;
+use tokio::sync::Mutex;
 
 pub use error::Error;
 pub use job::{Job, JobId};
@@ -45,6 +48,9 @@ pub const SELF: &str = "dvss";
 /// 128 random bits, from a source that nobody can guess; the simulator's is seeded.
 pub type Draw = Arc<dyn Fn() -> u128 + Send + Sync>;
 
+/// A look at the owner's items: when, and what there was.
+type Looked = (Timestamp, Arc<Known>);
+
 /// Everything about invoices, on these ports. Cheap to clone.
 #[derive(Clone)]
 pub struct Invoices {
@@ -53,6 +59,7 @@ pub struct Invoices {
     /// What an operator may set.
     pub options: Arc<Options>,
     draw: Draw,
+    catalogue: Arc<Mutex<Option<Looked>>>,
 }
 
 /// Random bits of the machine's own source.
@@ -64,7 +71,7 @@ pub fn drawn_by_the_machine() -> Draw {
 impl Invoices {
     /// On these ports.
     pub fn new(ports: Ports, options: Options, draw: Draw) -> Self {
-        Self { ports, options: Arc::new(options), draw }
+        Self { ports, options: Arc::new(options), draw, catalogue: Arc::default() }
     }
 
     async fn secret(&self) -> Result<upload::Secret, Error> {

@@ -13,6 +13,8 @@ use crate::document::{By, Candidate, Decision, Match};
 
 /// Likeness from which on an item is a candidate, in percent.
 const LIKE: u8 = 80;
+/// Most comparisons by likeness for one document: a second or so.
+const MOST_COMPARISONS: usize = 20_000_000;
 /// Most candidates of a line.
 const MOST_CANDIDATES: usize = 5;
 
@@ -21,8 +23,8 @@ const MOST_CANDIDATES: usize = 5;
 pub struct Known {
     /// The owner's items: sku, and its GTIN where one is known.
     pub items: BTreeMap<String, Option<String>>,
-    /// What people said of this vendor's items, by [`names`].
-    pub remembered: BTreeMap<String, String>,
+    /// Some of the owner's items are not in `items`: what is not found may be there all the same.
+    pub incomplete: bool,
 }
 
 /// The names under which a line's item is remembered, the surest first: the seller's number, the GTIN, the
@@ -46,16 +48,22 @@ pub fn names(line: &Line) -> Vec<String> {
     names
 }
 
+/// What people said of a vendor's items, by [`names`].
+pub type Remembered = BTreeMap<String, String>;
+
 /// What becomes of the lines if nobody says otherwise.
-pub fn propose(invoice: &Invoice, known: &Known) -> Vec<Decision> {
+pub fn propose(invoice: &Invoice, known: &Known, remembered: &Remembered) -> Vec<Decision> {
     let index = Index::of(known);
-    invoice.lines.iter().map(|line| decide(line, known, &index)).collect()
+    let mut left = MOST_COMPARISONS;
+    invoice.lines.iter().map(|line| decide(line, known, remembered, &index, &mut left)).collect()
 }
 
 /// The owner's items by what lines are compared with.
 struct Index<'a> {
     by_sku: BTreeMap<String, &'a str>,
     by_gtin: BTreeMap<String, BTreeSet<&'a str>>,
+    /// Numbers as they are compared by likeness.
+    bare: Vec<(String, &'a str)>,
 }
 
 impl<'a> Index<'a> {
@@ -67,11 +75,21 @@ impl<'a> Index<'a> {
                 by_gtin.entry(gtin).or_default().insert(sku);
             }
         }
-        Self { by_sku: known.items.keys().map(|sku| (plain(sku), sku.as_str())).collect(), by_gtin }
+        Self {
+            by_sku: known.items.keys().map(|sku| (plain(sku), sku.as_str())).collect(),
+            by_gtin,
+            bare: known.items.keys().map(|sku| (bare(sku), sku.as_str())).collect(),
+        }
     }
 }
 
-fn decide(line: &Line, known: &Known, index: &Index<'_>) -> Decision {
+fn decide(
+    line: &Line,
+    known: &Known,
+    remembered: &Remembered,
+    index: &Index<'_>,
+    left: &mut usize,
+) -> Decision {
     let clean = line.flags.is_empty() && line.quantity.is_some();
     let found = |sku: &str, by: By, reason: String| Decision {
         sku: Some(sku.to_owned()),
@@ -79,7 +97,7 @@ fn decide(line: &Line, known: &Known, index: &Index<'_>) -> Decision {
         accepted: clean && by != By::Likeness,
         ..Decision::default()
     };
-    if let Some((name, sku)) = names(line).iter().find_map(|name| Some((name, known.remembered.get(name)?))) {
+    if let Some((name, sku)) = names(line).iter().find_map(|name| Some((name, remembered.get(name)?))) {
         return found(sku, By::Remembered, format!("somebody said so of {} before", shown(name)));
     }
     if let Some((gtin, skus)) =
@@ -98,52 +116,78 @@ fn decide(line: &Line, known: &Known, index: &Index<'_>) -> Decision {
     for (whose, number) in numbers {
         let Some(number) = number else { continue };
         if let Some(sku) = index.by_sku.get(&plain(number)) {
-            return found(sku, By::Sku, format!("{whose} {number}"));
+            let decision = found(sku, By::Sku, format!("{whose} {number}"));
+            // Numbers are unique within one seller; GTINs are everywhere.
+            let theirs = known.items.get(*sku).and_then(|gtin| gtin14(gtin.as_deref()?));
+            let ours = line.gtin.as_deref().and_then(gtin14);
+            if let (Some(ours), Some(theirs)) = (&ours, &theirs)
+                && ours != theirs
+            {
+                let reason = format!("{whose} {number}, but the GTIN is {ours} and the item's is {theirs}");
+                let found = Some(Match { by: By::Likeness, reason });
+                return Decision { found, accepted: false, ..decision };
+            }
+            return decision;
         }
     }
-    let candidates = candidates(line, known);
+    let Some(candidates) = candidates(line, index, left) else {
+        return new(line, &found, "too many items to look for one that is like it", false);
+    };
     if let Some(first) = candidates.first() {
         let decision = found(&first.sku, By::Likeness, format!("looks like {}: {}", first.sku, first.reason));
         return Decision { candidates, ..decision };
     }
-    let name = line.buyer_sku.as_ref().or(line.sku.as_ref()).or(line.gtin.as_ref());
-    match name.filter(|name| !name.trim().is_empty()) {
-        Some(name) => found(name.trim(), By::New, "a new item: nothing in stock is like it".to_owned()),
-        None => Decision::default(),
+    if known.incomplete {
+        return new(
+            line,
+            &found,
+            "stock has more items than are looked at: it may be there all the same",
+            false,
+        );
     }
+    new(line, &found, "a new item: nothing in stock is like it", true)
 }
 
-/// Items that look like the line's numbers, the likeliest first.
-fn candidates(line: &Line, known: &Known) -> Vec<Candidate> {
+/// A line whose item nobody knows: by the number that the owner would call it by.
+fn new(line: &Line, found: &dyn Fn(&str, By, String) -> Decision, why: &str, sure: bool) -> Decision {
+    let name = line.buyer_sku.as_ref().or(line.sku.as_ref()).or(line.gtin.as_ref());
+    let Some(name) = name.map(|name| name.trim()).filter(|name| !name.is_empty()) else {
+        return Decision::default();
+    };
+    let decision = found(name, By::New, why.to_owned());
+    Decision { accepted: decision.accepted && sure, ..decision }
+}
+
+/// Items that look like the line's numbers, the likeliest first; `None` where that would take too long.
+fn candidates(line: &Line, index: &Index<'_>, left: &mut usize) -> Option<Vec<Candidate>> {
     let numbers: BTreeSet<String> = [&line.buyer_sku, &line.seller_sku, &line.sku]
         .into_iter()
         .flatten()
         .map(|number| bare(number))
         .collect();
+    *left = left.checked_sub(index.bare.len() * numbers.len())?;
     let mut candidates: Vec<Candidate> = Vec::new();
-    for sku in known.items.keys() {
-        let theirs = bare(sku);
+    for (theirs, sku) in &index.bare {
         let best = numbers
             .iter()
-            .filter(|number| comparable(number, &theirs))
-            .map(|number| (likeness(number, &theirs), number));
+            .filter(|number| comparable(number, theirs))
+            .map(|number| (likeness(number, theirs), number));
         let Some((likeness, number)) = best.max().filter(|(likeness, _)| *likeness >= LIKE) else { continue };
-        candidates.push(Candidate {
-            sku: sku.clone(),
-            likeness,
-            reason: format!("{number} and {theirs} are {likeness} % alike"),
-        });
+        let reason = format!("{number} and {theirs} are {likeness} % alike");
+        candidates.push(Candidate { sku: (*sku).to_owned(), likeness, reason });
     }
     candidates.sort_by(|one, other| other.likeness.cmp(&one.likeness).then_with(|| one.sku.cmp(&other.sku)));
     candidates.truncate(MOST_CANDIDATES);
-    candidates
+    Some(candidates)
 }
 
 /// Whether a likeness of the two would mean anything: very short numbers are all alike, and of figures alone each
 /// other one is another item.
 fn comparable(one: &str, other: &str) -> bool {
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    one.len() >= 4 && other.len() >= 4 && (one == other || !(digits(one) && digits(other)))
+    // Four of five letters at least are the same only where the lengths are about the same.
+    let near = one.len().abs_diff(other.len()) * 5 <= one.len().max(other.len());
+    near && one.len() >= 4 && other.len() >= 4 && (one == other || !(digits(one) && digits(other)))
 }
 
 #[expect(
@@ -204,11 +248,11 @@ mod tests {
 
     fn known(items: &[(&str, Option<&str>)]) -> Known {
         let items = items.iter().map(|(sku, gtin)| ((*sku).to_owned(), gtin.map(str::to_owned)));
-        Known { items: items.collect(), remembered: BTreeMap::new() }
+        Known { items: items.collect(), ..Known::default() }
     }
 
     fn decided(line: &Line, known: &Known) -> Decision {
-        decide(line, known, &Index::of(known))
+        decide(line, known, &Remembered::new(), &Index::of(known), &mut MOST_COMPARISONS.clone())
     }
 
     fn by(decision: &Decision) -> Option<(By, &str, bool)> {
@@ -217,17 +261,16 @@ mod tests {
 
     #[test]
     fn the_surest_way_wins() {
-        let mut known = known(&[("TB100A4", None), ("BOLT-8", Some("4012345001235"))]);
+        let known = known(&[("TB100A4", None), ("BOLT-8", Some("4012345001235"))]);
         assert_eq!(by(&decided(&line(Some("tb100a4"), None), &known)), Some((By::Sku, "TB100A4", true)));
         assert_eq!(
             by(&decided(&line(Some("TB100A4"), Some("04012345001235")), &known)),
             Some((By::Gtin, "BOLT-8", true))
         );
-        known.remembered.insert("seller#TB100A4".to_owned(), "BINDER".to_owned());
-        assert_eq!(
-            by(&decided(&line(Some(" tb100a4 "), None), &known)),
-            Some((By::Remembered, "BINDER", true))
-        );
+        let remembered = Remembered::from([("seller#TB100A4".to_owned(), "BINDER".to_owned())]);
+        let decision =
+            decide(&line(Some(" tb100a4 "), None), &known, &remembered, &Index::of(&known), &mut 1_000);
+        assert_eq!(by(&decision), Some((By::Remembered, "BINDER", true)));
     }
 
     #[test]
@@ -252,6 +295,26 @@ mod tests {
         let none = Line { quantity: None, ..line(Some("A1B2"), None) };
         assert_eq!(by(&decided(&none, &known)), Some((By::Sku, "A1B2", false)));
         assert_eq!(decided(&line(None, None), &known), Decision::default());
+    }
+
+    #[test]
+    fn a_number_whose_gtin_says_otherwise_waits_for_a_person() {
+        let known = known(&[("HT-1", Some("4012345001235"))]);
+        assert_eq!(
+            by(&decided(&line(Some("HT-1"), Some("4000050986428")), &known)),
+            Some((By::Likeness, "HT-1", false))
+        );
+        assert_eq!(by(&decided(&line(Some("HT-1"), None), &known)), Some((By::Sku, "HT-1", true)));
+    }
+
+    #[test]
+    fn what_is_not_found_in_a_part_of_the_stock_may_be_in_the_rest() {
+        let known = Known { incomplete: true, ..known(&[("A1B2", None)]) };
+        assert_eq!(by(&decided(&line(Some("QX-77"), None), &known)), Some((By::New, "QX-77", false)));
+        assert_eq!(by(&decided(&line(Some("a1b2"), None), &known)), Some((By::Sku, "A1B2", true)));
+        let index = Index::of(&known);
+        let decision = decide(&line(Some("QX-77"), None), &known, &Remembered::new(), &index, &mut 0);
+        assert_eq!(by(&decision), Some((By::New, "QX-77", false)), "nobody looked");
     }
 
     #[test]

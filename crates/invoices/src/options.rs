@@ -32,7 +32,8 @@ pub struct Options {
     /// How often jobs that dvss has to move on are looked after. Default 1 s.
     #[serde(with = "contract::duration")]
     pub sweep_interval: Duration,
-    /// Most items of the owner's stock that lines are compared with by likeness. Default 100,000.
+    /// Most items of the owner's stock that lines are compared with; beyond, what is not found is not accepted as
+    /// new by itself. Default 100,000.
     pub catalogue: usize,
 }
 

@@ -3,6 +3,8 @@
 //! `plans/<owner>/YYYY/MM/DD/<planId>.json` in the form of a normalized object, so that what goes to
 //! `dvss.normalized` is a function of the object alone here too. Its id is its facts' ingest id.
 
+use std::collections::BTreeSet;
+
 use contract::canonical::{Data, Fact, InventoryReceived, Item, RawRef, SCHEMA_VERSION};
 use contract::{ExternalEventId, IngestId, Timestamp, VendorId};
 use ports::Blobs;
@@ -32,18 +34,18 @@ pub struct Given<'a> {
 }
 
 /// The facts of a plan: one for each line that is booked, under the line's own number.
-pub fn facts(given: &Given<'_>, way: Way, id: &ExternalEventId) -> Result<Vec<Fact>, Error> {
+pub fn facts(given: &Given<'_>, id: &ExternalEventId) -> Result<Vec<Fact>, Error> {
     let Given { job, document, owner, warehouse, bucket, now } = given;
     let plan_id = IngestId::derive(owner, id, *now);
-    let mut facts = Vec::new();
+    let (mut facts, mut numbers) = (Vec::new(), BTreeSet::new());
     for (line, decision) in document.lines().filter(|(_, decision)| decision.excluded.is_none()) {
         let (Some(sku), Some(delta)) = (&decision.sku, document.delta(line, decision)) else {
             return Err(Error::Unreviewed(format!("line {} has no item or no quantity", line.line)));
         };
-        let delta = match way {
-            Way::Apply => delta,
-            Way::Reverse => delta.negated(),
-        };
+        // A line's number is its fact's identity: two of one number would be one fact.
+        if !numbers.insert(line.line) {
+            return Err(Error::Damaged(format!("two lines have the number {}", line.line)));
+        }
         if !delta.within_bounds() {
             return Err(Error::Invalid(format!(
                 "line {}: {delta} has more digits than stock keeps",
@@ -83,7 +85,7 @@ pub fn facts(given: &Given<'_>, way: Way, id: &ExternalEventId) -> Result<Vec<Fa
     Ok(facts)
 }
 
-/// The plan that undoes another one: the same facts, each the other way, by `given`'s time.
+/// The facts of the plan that undoes another one: the same, each the other way, at `now`.
 pub fn reversed(plan: &Object, id: &ExternalEventId, now: Timestamp) -> Result<Vec<Fact>, Error> {
     let plan_id = IngestId::derive(&plan.head.vendor_id, id, now);
     let turned = plan.lines.iter().map(|line| {
@@ -105,7 +107,7 @@ pub fn reversed(plan: &Object, id: &ExternalEventId, now: Timestamp) -> Result<V
     turned.collect()
 }
 
-/// Puts a plan's object and names it. `seed` makes it a plan of its own: two at one moment are two.
+/// Puts a plan's object and names it.
 pub async fn put(
     blobs: &dyn Blobs,
     owner: &VendorId,

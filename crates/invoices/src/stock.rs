@@ -1,5 +1,6 @@
 //! What is known of the owner's stock: the items there are, and what a line would do to one.
 
+use contract::canonical::Data;
 use contract::entity::{Entity, stock_of};
 use contract::{Decimal, VendorId};
 use ports::tables::{Row, Tables};
@@ -83,35 +84,44 @@ fn on_hand(state: &State) -> Decimal {
     state.quantity_on_hand().unwrap_or_else(|| state.adjustments.clone())
 }
 
-/// The owner's items, at most so many; which ones, where there are more, is not said.
+/// The owner's items, at most about so many; which ones, where there are more, is not said.
 pub async fn catalogue(tables: &dyn Tables, owner: &VendorId, most: usize) -> Result<Known, Error> {
     let (mut known, mut after) = (Known::default(), None);
     let prefix = format!("{owner}|");
     loop {
         let page = tables.scan(&CANONICAL_STATE, after, 1_000).await?;
         let own = page.rows.iter().filter(|row| row.key.pk.starts_with(&prefix));
-        let mut absolutes = Vec::new();
+        // Facts that may tell an item's GTIN: what was counted last, and what came in last.
+        let mut told = Vec::new();
         for row in own {
             let Some(Entity::Stock { sku, .. }) = stock_of(&row.key.pk) else { continue };
             let state = effects::read_stated(row)?.state;
             if let Some(winner) = &state.on_hand {
-                absolutes.push((sku.clone(), effects::key(&row.key.pk, Kind::Absolute, &winner.key)));
+                told.push((sku.clone(), effects::key(&row.key.pk, Kind::Absolute, &winner.key)));
+            }
+            if let Some(last) = &state.last_adjustment {
+                told.push((sku.clone(), effects::key(&row.key.pk, Kind::Adjustment, last)));
             }
             known.items.entry(sku).or_insert(None);
         }
-        for absolutes in absolutes.chunks(100) {
-            let keys: Vec<_> = absolutes.iter().map(|(_, key)| key.clone()).collect();
+        for told in told.chunks(100) {
+            let keys: Vec<_> = told.iter().map(|(_, key)| key.clone()).collect();
             let rows = tables.get(&EFFECTS, &keys).await?;
-            for ((sku, key), item) in absolutes.iter().zip(rows) {
+            for ((sku, key), item) in told.iter().zip(rows) {
                 let Some(item) = item else { continue };
                 let effect = effects::read(&Row { key: key.clone(), item })?;
-                if let contract::canonical::Data::InventoryUpdated(data) = effect.fact.data {
-                    known.items.entry(sku.clone()).and_modify(|gtin| *gtin = gtin.take().or(data.item.gtin));
-                }
+                let gtin = match effect.fact.data {
+                    Data::InventoryUpdated(data) => data.item.gtin,
+                    Data::InventoryAdjusted(data) => data.item.gtin,
+                    Data::InventoryReceived(data) => data.item.gtin,
+                    Data::OrderUpdated(_) => None,
+                };
+                known.items.entry(sku.clone()).and_modify(|known| *known = known.take().or(gtin));
             }
         }
         after = page.next;
         if after.is_none() || known.items.len() >= most {
+            known.incomplete = after.is_some();
             return Ok(known);
         }
     }

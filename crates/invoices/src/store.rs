@@ -17,6 +17,8 @@ const EVENT: &str = "event#";
 const BY_STATE: &str = INVOICE_JOBS.indexes[0].name;
 /// How often a transaction that was not answered is asked again.
 const ATTEMPTS: u32 = 5;
+/// Longest name that stands in a key as it is, in bytes.
+const MAX_NAME: usize = 256;
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// A change of a job that is to be written.
@@ -191,10 +193,12 @@ pub async fn in_state(
     for keys in keys.chunks(100) {
         for (key, item) in keys.iter().zip(tables.get(&INVOICE_JOBS, keys).await?) {
             let Some(item) = item else { continue };
-            let job = read(&item, &key.pk)?;
-            // The index may lag.
-            if job.state == state {
-                jobs.push(job);
+            match read(&item, &key.pk) {
+                // The index may lag.
+                Ok(job) if job.state == state => jobs.push(job),
+                Ok(_) => {}
+                // One bad row is one job's matter.
+                Err(error) => tracing::error!(%error, "a job is on no list"),
             }
         }
     }
@@ -203,6 +207,12 @@ pub async fn in_state(
 
 /// A supplier's item number, as a key of what people said about it.
 pub fn memory_key(vendor: &VendorId, name: &str) -> Key {
+    // Names are the supplier's words, of any length.
+    let name = if name.len() <= MAX_NAME {
+        name.to_owned()
+    } else {
+        Fingerprint::of_bytes(name.as_bytes()).to_string()
+    };
     Key::sorted(format!("items#{vendor}"), name)
 }
 

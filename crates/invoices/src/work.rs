@@ -1,16 +1,24 @@
 //! What the worker does with a job besides running the parser.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
 use contract::Timestamp;
 use ports::blobs;
-use ports::tables::{Attr, get_one};
+use ports::tables::Attr;
 use readers::invoice::{Invoice, Reading};
 use stores::tables::INVOICE_JOBS;
 
-use crate::document::Document;
+use crate::document::{Decision, Document};
 use crate::intake::lost;
 use crate::job::{Lease, Reason, Summary};
+use crate::matching::Known;
 use crate::store::{self, Change, Refused};
-use crate::{Error, Invoices, Job, SELF, State, matching, stock};
+use crate::{Error, Invoices, Job, JobId, SELF, State, matching, stock};
+
+/// How long a look at the owner's items is good for.
+const CATALOGUE_FOR: Duration = Duration::from_secs(5);
 
 /// Whether a job is the worker's to parse now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,27 +30,36 @@ pub enum Take {
 }
 
 impl Invoices {
-    /// Takes a job to parse it, where nobody else has it. Every take counts as an attempt, so that a document which
-    /// takes the worker down with it does not do so for ever.
+    /// Takes a job to parse it, where nobody else has it. Whoever asks again under its own lease goes on: that a store
+    /// was away is not the document's doing. A job that another worker never brought to an end counts as an attempt,
+    /// so that a document which takes the worker down with it does not do so for ever.
     pub async fn take(&self, job: &Job, holder: &str) -> Result<Take, Error> {
         let now = self.ports.clock.now();
-        let theirs = job.lease.as_ref().is_some_and(|lease| lease.holder != holder && lease.until > now);
+        let lease = job.lease.as_ref().filter(|lease| lease.until > now);
         let early = job.not_before.is_some_and(|not_before| not_before > now);
-        let waits = match job.state {
-            State::Queued => early,
-            State::Parsing => theirs,
-            _ => true,
-        };
-        if waits {
+        match (job.state, lease) {
+            (State::Queued, _) if !early => {}
+            (State::Parsing, Some(lease)) if lease.holder == holder => {
+                return Ok(Take::Ours(Box::new(job.clone())));
+            }
+            (State::Parsing, None) => {}
+            _ => return Ok(Take::NotNow),
+        }
+        // Whoever had it: a lease that ended is an attempt that came to no end.
+        let abandoned = job.lease.as_ref();
+        let attempts = job.attempts + u32::from(abandoned.is_some());
+        if abandoned.is_some() && attempts >= self.options.attempts {
+            let message = format!("the worker that read it came to no end ({attempts} attempts)");
+            self.fail(job, Reason { code: "parser-killed".to_owned(), message }).await?;
             return Ok(Take::NotNow);
         }
         let lease = Lease { holder: holder.to_owned(), until: now.plus(self.options.lease) };
         let change = Change::of(job, now, SELF, "invoice.parse", |job| {
             job.state = State::Parsing;
-            job.attempts += 1;
+            job.attempts = attempts;
             job.lease = Some(lease);
         });
-        let change = change.saying(format!("attempt {} by {holder}", change_attempts(job)));
+        let change = change.saying(format!("attempt {} by {holder}", attempts + 1));
         match store::write(&*self.ports.tables, &change, Vec::new(), None).await {
             Ok(()) => Ok(Take::Ours(Box::new(change.after))),
             Err(Refused::Job(_)) => Ok(Take::NotNow),
@@ -69,9 +86,16 @@ impl Invoices {
     /// first, for once this job is in review nobody reads the document again.
     pub async fn read(&self, job: &Job, reading: Reading) -> Result<(), Error> {
         let Reading { invoices, pages } = reading;
+        let catalogue = self.catalogue().await?;
         let mut first = None;
         for (index, invoice) in (0..).zip(invoices) {
-            let decisions = self.propose(job, &invoice).await?;
+            let known =
+                index > 0 && store::load(&*self.ports.tables, job.job_id.sibling(index)).await?.is_some();
+            if known {
+                // The same attempt's, or an earlier one's: the document's bytes are pinned, so that it says the same.
+                continue;
+            }
+            let (invoice, decisions) = self.propose(job, invoice, &catalogue).await?;
             let document =
                 Document { version: 1, invoice, decisions, flags_accepted: false, pages: pages.clone() };
             match index {
@@ -87,8 +111,20 @@ impl Invoices {
         self.settle(change).await
     }
 
-    /// Makes the job of another invoice of a document; one that is there already is the same attempt's, or an
-    /// earlier one's: the document's bytes are pinned, so that it says the same.
+    /// The jobs of the other invoices of the document that a job brought, in their order.
+    pub async fn siblings(&self, job: &Job) -> Result<Vec<JobId>, Error> {
+        let mut siblings = Vec::new();
+        for index in (1..).take_while(|_| job.document_of.is_none()) {
+            let id = job.job_id.sibling(index);
+            if store::load(&*self.ports.tables, id).await?.is_none() {
+                break;
+            }
+            siblings.push(id);
+        }
+        Ok(siblings)
+    }
+
+    /// Makes the job of another invoice of a document.
     async fn sibling(&self, job: &Job, index: u32, mut document: Document) -> Result<(), Error> {
         let now = self.ports.clock.now();
         let mut own = Job {
@@ -100,9 +136,6 @@ impl Invoices {
             updated_at: now,
             ..job.clone()
         };
-        if store::load(&*self.ports.tables, own.job_id).await?.is_some() {
-            return Ok(());
-        }
         self.put(own.job_id, &mut document).await?;
         reviewed(&mut own, &document);
         let change = Change::create(own, SELF, "invoice.read");
@@ -125,16 +158,17 @@ impl Invoices {
 
     /// Puts a job back for another attempt, or gives it up where it has had enough of them.
     pub async fn again(&self, job: &Job, reason: Reason) -> Result<(), Error> {
-        if job.attempts >= self.options.attempts {
-            let message =
-                format!("{} (attempt {} of {})", reason.message, job.attempts, self.options.attempts);
+        let attempts = job.attempts + 1;
+        if attempts >= self.options.attempts {
+            let message = format!("{} (attempt {attempts} of {})", reason.message, self.options.attempts);
             return self.fail(job, Reason { message, ..reason }).await;
         }
         let now = self.ports.clock.now();
-        let wait = self.options.retry_after * 2_u32.saturating_pow(job.attempts.saturating_sub(1).min(10));
+        let wait = self.options.retry_after * 2_u32.saturating_pow(job.attempts.min(10));
         let message = format!("{}: {}", reason.code, reason.message);
         let change = Change::of(job, now, SELF, "invoice.retry", |job| {
             job.state = State::Queued;
+            job.attempts = attempts;
             job.lease = None;
             job.not_before = Some(now.plus(wait));
             job.reason = Some(reason);
@@ -178,16 +212,47 @@ impl Invoices {
         }
     }
 
-    async fn propose(&self, job: &Job, invoice: &Invoice) -> Result<Vec<crate::document::Decision>, Error> {
-        let tables = &*self.ports.tables;
-        let mut known = stock::catalogue(tables, &self.options.owner, self.options.catalogue).await?;
-        for name in invoice.lines.iter().flat_map(matching::names) {
-            let row = get_one(tables, &INVOICE_JOBS, store::memory_key(&job.vendor_id, &name)).await?;
-            if let Some(sku) = row.as_ref().and_then(|row| row.get("sku")).and_then(Attr::as_str) {
-                known.remembered.insert(name, sku.to_owned());
+    /// The owner's items as they were a moment ago; many documents share one look.
+    async fn catalogue(&self) -> Result<Arc<Known>, Error> {
+        let mut kept = self.catalogue.lock().await;
+        let now = self.ports.clock.now();
+        if let Some((at, known)) =
+            kept.as_ref().filter(|(at, _)| now.since(*at) < CATALOGUE_FOR && now >= *at)
+        {
+            let _ = at;
+            return Ok(Arc::clone(known));
+        }
+        let known =
+            stock::catalogue(&*self.ports.tables, &self.options.owner, self.options.catalogue).await?;
+        let known = Arc::new(known);
+        *kept = Some((now, Arc::clone(&known)));
+        Ok(known)
+    }
+
+    async fn propose(
+        &self,
+        job: &Job,
+        invoice: Invoice,
+        catalogue: &Arc<Known>,
+    ) -> Result<(Invoice, Vec<Decision>), Error> {
+        let names: BTreeSet<String> = invoice.lines.iter().flat_map(matching::names).collect();
+        let names: Vec<String> = names.into_iter().collect();
+        let mut remembered = BTreeMap::new();
+        for names in names.chunks(100) {
+            let keys: Vec<_> = names.iter().map(|name| store::memory_key(&job.vendor_id, name)).collect();
+            let rows = self.ports.tables.get(&INVOICE_JOBS, &keys).await?;
+            for (name, row) in names.iter().zip(rows) {
+                let sku = row.as_ref().and_then(|row| row.get("sku")).and_then(Attr::as_str);
+                remembered.extend(sku.map(|sku| (name.clone(), sku.to_owned())));
             }
         }
-        Ok(matching::propose(invoice, &known))
+        let catalogue = Arc::clone(catalogue);
+        // Comparing takes a while where there is much to compare, and others are waiting.
+        let proposed = tokio::task::spawn_blocking(move || {
+            let decisions = matching::propose(&invoice, &catalogue, &remembered);
+            (invoice, decisions)
+        });
+        proposed.await.map_err(|error| Error::Unavailable(format!("the lines were not compared: {error}")))
     }
 }
 
@@ -208,8 +273,4 @@ fn reviewed(job: &mut Job, document: &Document) {
     job.reason = None;
     job.document = Some(document.version);
     job.summary = Some(Summary::of(&document.invoice, document.open_lines()));
-}
-
-fn change_attempts(job: &Job) -> u32 {
-    job.attempts + 1
 }

@@ -72,13 +72,17 @@ async fn a_lease_keeps_others_away_until_it_ends() {
     let Take::Ours(first) = invoices.take(&job, "one").await.expect("a take") else {
         panic!("nobody has it")
     };
-    assert_eq!((first.state, first.attempts), (State::Parsing, 1));
+    assert_eq!((first.state, first.attempts), (State::Parsing, 0));
+    let Take::Ours(again) = invoices.take(&first, "one").await.expect("a take") else {
+        panic!("it is its own")
+    };
+    assert_eq!(again, first, "a store that was away is not the document's doing");
     assert_eq!(invoices.take(&first, "two").await.expect("a look"), Take::NotNow);
     assert_eq!(invoices.due(&first, ground.ports.clock.now()), Due::Nothing);
     tokio::time::advance(invoices.options.lease).await;
     assert_eq!(invoices.due(&first, ground.ports.clock.now()), Due::Nudge);
     let Take::Ours(second) = invoices.take(&first, "two").await.expect("a take") else { panic!("it ended") };
-    assert_eq!(second.attempts, 2);
+    assert_eq!(second.attempts, 1, "the first one came to no end");
     // The first one comes back to life: what it read is no longer its to say.
     invoices.read(&first, reading(vec![invoice("late", 1)])).await.expect("it changes nothing");
     assert_eq!(store::get(&*ground.ports.tables, job.job_id).await.expect("the job").state, State::Parsing);
@@ -88,6 +92,23 @@ async fn a_lease_keeps_others_away_until_it_ends() {
     let document = invoices.document(&job).await.expect("a document");
     assert_eq!(document.invoice.number.as_deref(), Some("RE-1"));
     assert_eq!(document.version, 2, "the late one had put its own under 1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_document_that_takes_its_workers_down_is_given_up() {
+    let ground = Ground::new();
+    let invoices = &ground.invoices;
+    let mut job = ground.submitted().await;
+    for worker in ["one", "two", "three"] {
+        let Take::Ours(taken) = invoices.take(&job, worker).await.expect("a take") else {
+            panic!("its turn")
+        };
+        tokio::time::advance(invoices.options.lease).await;
+        job = *taken;
+    }
+    assert_eq!(invoices.take(&job, "four").await.expect("a look"), Take::NotNow);
+    let job = store::get(&*ground.ports.tables, job.job_id).await.expect("the job");
+    assert_eq!((job.state, job.reason.expect("why").code.as_str()), (State::Failed, "parser-killed"));
 }
 
 #[tokio::test(start_paused = true)]

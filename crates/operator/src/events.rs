@@ -34,7 +34,7 @@ pub async fn explain(
         Some(Found::Alias(found)) => newcomer(&found, "DUPLICATE"),
         Some(Found::Conflict(found)) => newcomer(&found, "CONFLICT"),
         None => match ledger::plan(&*operator.ports.tables, id).await? {
-            Some(noted) => planned(&operator, id, &noted).await?,
+            Some(noted) => planned(&operator, id, &noted, waits(&parked)).await?,
             None => unclaimed(&operator, id, &parked).await?,
         },
     };
@@ -57,13 +57,13 @@ fn shape(id: IngestId, status: &str, known: Value) -> Value {
 }
 
 /// A plan of an invoice: nobody sent it, a person decided it.
-async fn planned(operator: &Operator, id: IngestId, noted: &Noted) -> Result<Value, Problem> {
+async fn planned(operator: &Operator, id: IngestId, noted: &Noted, waits: bool) -> Result<Value, Problem> {
     let job = store::get(&*operator.ports.tables, noted.job).await?;
     let object = plan::get(&*operator.ports.invoices, &noted.plan).await?;
     let lines: Vec<&Fact> = object.lines.iter().map(|line| &line.fact).collect();
     let shown = shown_facts(operator, &lines).await?;
     let published = shown.iter().all(|fact| !fact["published"].is_null());
-    let status = status(Evidence { published, waits: false });
+    let status = status(Evidence { published, waits });
     let first = lines.first();
     let known = json!({
         "vendorId": object.head.vendor_id, "externalEventId": object.head.external_event_id,

@@ -215,9 +215,11 @@ pub async fn edit(
     State(operator): State<Operator>,
     Path(id): Path<String>,
     headers: HeaderMap,
-    Json(edit): Json<Edit>,
+    // Of an array, members would be told by their places.
+    Json(edit): Json<serde_json::Map<String, Value>>,
 ) -> Result<Response, Problem> {
     let (id, version) = (job_id(&id)?, version(&headers)?);
+    let edit: Edit = serde_json::from_value(Value::Object(edit)).map_err(Problem::invalid)?;
     to_the_end(async move {
         let job = operator.invoices.edit(ACTOR, id, version, &edit).await?;
         let shown = whole(&operator, &job).await?;
@@ -302,6 +304,7 @@ async fn document_bytes(operator: &Operator, job: &Job) -> Result<Bytes, Problem
 async fn whole(operator: &Operator, job: &Job) -> Result<Value, Problem> {
     let mut shown = brief(job);
     shown["events"] = json!(store::events(&*operator.ports.tables, job.job_id).await?);
+    shown["siblings"] = json!(operator.invoices.siblings(job).await?);
     if job.document.is_some() {
         let document = operator.invoices.document(job).await?;
         // Of what is booked already there is no "before" any more.

@@ -5,7 +5,8 @@
 use formats::xml::{Document, text};
 
 use crate::draft::{
-    Found, Scope, blank, check_lines, compact_day, currency, decimal, flag, iso_day, kind_of_code, put_ids,
+    Found, Scope, blank, brings_no_goods, check_lines, compact_day, currency, decimal, flag, iso_day,
+    kind_of_code, put_ids,
 };
 use crate::invoice::{Adjustment, FlagCode, Format, Invoice, Kind, Line, Party};
 use crate::xml::{Node, Tree};
@@ -52,6 +53,7 @@ pub(crate) fn read<'d>(
 fn header<'d>(tree: &Tree<'d>, root: Node<'d>, settlement: Option<Node<'d>>, invoice: &mut Invoice) {
     let exchanged = tree.at(root, "ExchangedDocument|HeaderExchangedDocument");
     if let Some(code) = exchanged.and_then(|node| tree.at(node, "TypeCode")).map(text) {
+        invoice.flags.extend(brings_no_goods(&code));
         match kind_of_code(&code) {
             Some(kind) => invoice.kind = kind,
             None => invoice

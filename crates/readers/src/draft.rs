@@ -200,16 +200,32 @@ pub(crate) fn currency(text: &str) -> Option<String> {
 pub(crate) fn kind_of_code(code: &str) -> Option<Kind> {
     const CREDIT: [&str; 14] =
         ["81", "83", "261", "262", "296", "308", "381", "396", "420", "458", "502", "503", "532", "970"];
-    const DEBIT: [&str; 53] = [
+    const DEBIT: [&str; 52] = [
         "71", "80", "82", "84", "102", "130", "202", "203", "204", "211", "218", "219", "295", "326", "331",
         "380", "382", "383", "384", "385", "386", "387", "388", "389", "390", "393", "394", "395", "456",
         "457", "471", "472", "473", "500", "501", "527", "553", "575", "623", "633", "751", "780", "817",
-        "870", "875", "876", "877", "935", "325", "343", "470", "480", "875",
+        "870", "875", "876", "877", "935", "325", "343", "470", "480",
     ];
     if CREDIT.contains(&code) {
         return Some(Kind::CreditNote);
     }
     DEBIT.contains(&code).then_some(Kind::Invoice)
+}
+
+/// What a person should know of an invoice whose code says that it need not have brought any goods (UNTDID 1001): a
+/// correction of one that did, a prepayment, a pro forma, a demand for money, an interim bill of works.
+pub(crate) fn brings_no_goods(code: &str) -> Option<Flag> {
+    let what = match code {
+        "384" => "corrects another invoice, whose goods may be booked already",
+        "386" => "is for a prepayment: the goods are yet to come",
+        "325" => "is pro forma: nothing was delivered for it yet",
+        "383" | "751" => "is a debit note or for accounting, and need not bring goods",
+        "80" | "82" | "84" => "is about money or a meter, not about goods that came",
+        "71" | "102" | "130" | "202" | "203" | "204" | "211" | "218" | "219" | "387" | "817" | "870"
+        | "875" | "876" | "877" => "is a demand for payment, or for works or hire",
+        _ => return None,
+    };
+    Some(flag(FlagCode::Uncertain, format!("the document's type {code} {what}")))
 }
 
 /// Refuses what would take too much memory.

@@ -15,8 +15,8 @@ use contract::Decimal;
 use formats::edifact::{self, Message, Segment};
 
 use crate::draft::{
-    Found, MAX_INVOICES, Scope, blank, check_lines, compact_day, currency, day, decimal, flag, kind_of_code,
-    put_ids,
+    Found, MAX_INVOICES, Scope, blank, brings_no_goods, check_lines, compact_day, currency, day, decimal,
+    flag, kind_of_code, put_ids,
 };
 use crate::invoice::{FlagCode, Format, Invoice, Kind, Line, Party, Place, Reading};
 use crate::{Reason, Unreadable, check};
@@ -121,8 +121,18 @@ fn count_lines(summary: &[Segment<'_>], invoice: &mut Invoice) {
 }
 
 fn read_header(header: &[Segment<'_>], invoice: &mut Invoice) {
+    let bgm = header.iter().find(|segment| segment.id == "BGM");
+    invoice.flags.extend(bgm.and_then(|bgm| brings_no_goods(bgm.component(1, 1)?)));
+    // UN/EDIFACT 1225, message function: but for an original, it says something about another message.
+    let function = bgm.and_then(|bgm| bgm.component(3, 1)).filter(|code| !matches!(*code, "" | "9"));
+    invoice.flags.extend(function.map(|code| {
+        let message = format!(
+            "the message's function is {code}, not 9 (original): it cancels, replaces or repeats another"
+        );
+        flag(FlagCode::Uncertain, message)
+    }));
     let mut scope = Scope::new(&mut invoice.evidence, &mut invoice.flags, String::new());
-    if let Some(bgm) = header.iter().find(|segment| segment.id == "BGM") {
+    if let Some(bgm) = bgm {
         invoice.number = scope.text("number", found(bgm, 2, 1, "C106.1004"));
         match bgm.component(1, 1).map(|code| (code, kind_of_code(code))) {
             Some((_, Some(kind))) => invoice.kind = kind,

@@ -4,7 +4,8 @@
 use formats::xml::{Document, text};
 
 use crate::draft::{
-    Found, Scope, blank, check_lines, currency, decimal, flag, iso_day, kind_of_code, put_ids,
+    Found, Scope, blank, brings_no_goods, check_lines, currency, decimal, flag, iso_day, kind_of_code,
+    put_ids,
 };
 use crate::invoice::{FlagCode, Format, Invoice, Kind, Line, Party};
 use crate::xml::{Node, Tree};
@@ -49,6 +50,7 @@ fn header<'d>(tree: &Tree<'d>, root: Node<'d>, invoice: &mut Invoice) {
     // The type code stands above the root's name: 381 inside an Invoice is a credit note all the same.
     let code = tree.at(root, "InvoiceTypeCode|CreditNoteTypeCode").map(text);
     if let Some(code) = code {
+        invoice.flags.extend(brings_no_goods(&code));
         match kind_of_code(&code) {
             Some(kind) if invoice.kind == Kind::Invoice => invoice.kind = kind,
             Some(_) => {}

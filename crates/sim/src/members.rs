@@ -141,7 +141,7 @@ async fn serve(
         }
         Stage::Invoices => {
             let invoices = desk::invoices(plan.seed, &who, ports.clone());
-            let processor = Invoicing::new(invoices, Arc::new(Reads::new(&world.weather)), who);
+            let processor = Invoicing::new(invoices, Arc::new(Reads::new(&world.weather)), who, 2);
             run(stage, processor, ports, codec, member, &plan, stop).await
         }
         Stage::JobSweeper => {

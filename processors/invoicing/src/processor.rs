@@ -1,25 +1,34 @@
 //! Effects: the job's row, the document, the plan's facts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use invoices::apply::Advance;
+use invoices::job::Reason;
 use invoices::work::Take;
 use invoices::{Invoices, Job, JobId, store};
 use ports::log::RawRecord;
 use runtime::{Failure, Output, Processor};
 use serde::Deserialize;
 use telemetry::{field, label, metric};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::decide::{Todo, decide};
 use crate::error::{failure, unreadable};
 use crate::{Parsed, Parser};
+
+/// How long a document waits for its turn within a batch; then it comes again.
+const WAIT: Duration = Duration::from_millis(500);
 
 /// The stage.
 pub struct Invoicing {
     invoices: Invoices,
     parser: Arc<dyn Parser>,
     holder: String,
+    /// Documents that are read at the same time.
+    room: Semaphore,
 }
 
 /// A nudge.
@@ -31,13 +40,18 @@ pub struct Input {
 
 impl Invoicing {
     /// The stage. `holder` is the name of its leases: no two processes share one, nor one process with itself before
-    /// a restart, for what took a process down is to count as an attempt.
-    pub fn new(invoices: Invoices, parser: Arc<dyn Parser>, holder: String) -> Self {
-        Self { invoices, parser, holder }
+    /// a restart, for what took a process down is to count as an attempt. `at_once` documents are read at the same
+    /// time: a parser's wall clock runs whether it gets a processor or not.
+    pub fn new(invoices: Invoices, parser: Arc<dyn Parser>, holder: String, at_once: usize) -> Self {
+        Self { invoices, parser, holder, room: Semaphore::new(at_once.max(1)) }
     }
 
     async fn parse(&self, job: &Job) -> Result<(), Failure> {
         let failed = |error: invoices::Error| failure(&error, job);
+        // Before it is taken: who waits for room has no attempt behind it.
+        let Ok(Ok(_room)) = timeout(WAIT, self.room.acquire()).await else {
+            return Err(Failure::Later(format!("job {}: every parser is busy", job.job_id)));
+        };
         let Take::Ours(job) = self.invoices.take(job, &self.holder).await.map_err(failed)? else {
             return Ok(());
         };
@@ -54,7 +68,7 @@ impl Invoicing {
             ended = said(&ended),
             "parsed"
         );
-        match ended {
+        let done = match ended {
             Parsed::Read(reading) => self.invoices.read(&job, reading).await,
             Parsed::Refused(reason) => self.invoices.fail(&job, reason).await,
             Parsed::Killed(reason) => self.invoices.again(&job, reason).await,
@@ -64,8 +78,15 @@ impl Invoicing {
                     job.job_id
                 )));
             }
+        };
+        match done {
+            // What cannot be kept of a document will not be kept the next time.
+            Err(invoices::Error::Damaged(message)) => {
+                let reason = Reason { code: "parser-failed".to_owned(), message };
+                self.invoices.fail(&job, reason).await.map_err(failed)
+            }
+            done => done.map_err(failed),
         }
-        .map_err(failed)
     }
 }
 

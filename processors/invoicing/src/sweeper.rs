@@ -10,7 +10,7 @@ use invoices::work::Due;
 use invoices::{Error, Invoices, Job, JobId, State, store};
 use tokio_util::sync::CancellationToken;
 
-/// Jobs of one state that a sweep looks at; the rest is the next one's.
+/// Jobs of one state that a sweep looks at, the longest unchanged first; those behind come when these have moved on.
 const MOST: usize = 1_000;
 /// Longest wait between two nudges of a job at one version.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -55,7 +55,7 @@ impl Sweeper {
                 let (jobs, next) = page?;
                 looked_at += 100;
                 for job in jobs {
-                    self.look_after(&job, &mut seen).await?;
+                    self.look_after(&job, &mut seen).await;
                 }
                 after = next;
                 if after.is_none() {
@@ -67,11 +67,16 @@ impl Sweeper {
         Ok(())
     }
 
-    async fn look_after(&self, job: &Job, seen: &mut Nudged) -> Result<(), Error> {
+    async fn look_after(&self, job: &Job, seen: &mut Nudged) {
         let now = self.invoices.ports.clock.now();
         match self.invoices.due(job, now) {
             Due::Nothing => {}
-            Due::Expire => self.invoices.expire(job).await?,
+            Due::Expire => {
+                // One that cannot be written now is the next sweep's.
+                if let Err(error) = self.invoices.expire(job).await {
+                    tracing::warn!(job = %job.job_id, %error, "a job that nobody submitted does not expire");
+                }
+            }
             Due::Nudge => {
                 let first = self.invoices.options.sweep_interval;
                 let before = self.nudged.get(&job.job_id).filter(|(version, ..)| *version == job.version);
@@ -85,6 +90,5 @@ impl Sweeper {
                 }
             }
         }
-        Ok(())
     }
 }

@@ -26,14 +26,28 @@ pub async fn run(client: &Client, command: Invoices, json: bool) -> anyhow::Resu
         Invoices::Upload { files, vendor, no_wait } => {
             let mut code = exit::SUCCESS;
             for file in &files {
-                let mut job = upload(client, file, &vendor).await?;
-                if !no_wait {
-                    job = settled(client, job, &["QUEUED", "PARSING"]).await?;
-                }
+                let brought = async {
+                    let job = upload(client, file, &vendor).await?;
+                    if no_wait { Ok(job) } else { settled(client, job, &["QUEUED", "PARSING"]).await }
+                };
+                // The others are brought all the same: whoever repeats the command would bring the first ones twice.
+                let job = match brought.await {
+                    Ok(job) => job,
+                    Err(error) if files.len() == 1 => return Err(error),
+                    Err(error) => {
+                        print::say(&format!("dvss: {error:#}"));
+                        code = exit::FAILURE;
+                        continue;
+                    }
+                };
                 if job["state"] == "FAILED" {
                     code = exit::FAILURE;
                 }
                 print::document(&job, json, words::job)?;
+                for sibling in job["siblings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                    let sibling = client.get(&of(sibling, ""), &[]).await?;
+                    print::document(&sibling, json, words::job)?;
+                }
             }
             Ok(code)
         }

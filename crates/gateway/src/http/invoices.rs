@@ -15,7 +15,7 @@ use contract::envelope::Refusal;
 use contract::{Code, Fingerprint, VendorId};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use stores::vendors::Vendor;
+use stores::vendors::{self, Vendor};
 
 use super::problem::Problem;
 use super::{Door, answer, body, panicked, refuse};
@@ -69,6 +69,7 @@ async fn respond(
 impl Door {
     async fn announce(&self, parts: &Parts, body: &mut Body) -> Result<Response, Problem> {
         let vendor = self.may(parts).await?;
+        let _permit = self.admission.enter(&vendor, 1)?;
         let bytes = body::read(&parts.headers, body, MAX_ANNOUNCEMENT, self.options.body_timeout).await?;
         let said: Announce = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
         if said.vendor_id.as_deref().is_some_and(|named| named != vendor.vendor_id.as_str()) {
@@ -103,15 +104,20 @@ impl Door {
     async fn submit(&self, parts: &Parts) -> Result<Response, Problem> {
         let vendor = self.may(parts).await?;
         let job = self.own(parts, &vendor.vendor_id, 1).await?;
+        let permit = self.admission.enter(&vendor, self.weight(&job))?;
         let (invoices, actor) = (self.invoices.clone(), vendor.vendor_id.clone());
         // A task of its own: a vendor who hangs up does not leave half of it.
-        let done = tokio::spawn(async move { invoices.submit(actor.as_str(), job.job_id).await });
+        let done = tokio::spawn(async move {
+            let _permit = permit;
+            invoices.submit(actor.as_str(), job.job_id).await
+        });
         let job = done.await.map_err(panicked)?.map_err(problem)?;
         Ok(answer(StatusCode::ACCEPTED, &shown(&job)))
     }
 
     async fn show(&self, parts: &Parts) -> Result<Response, Problem> {
         let vendor = self.may(parts).await?;
+        let _permit = self.admission.enter(&vendor, 1)?;
         let job = self.own(parts, &vendor.vendor_id, 0).await?;
         Ok(answer(StatusCode::OK, &shown(&job)))
     }
@@ -135,12 +141,26 @@ impl Door {
             only_if_absent: header(header::IF_NONE_MATCH) == Some("*"),
         };
         let job = self.invoices.expects(job_id(parts, 0)?, presented).await.map_err(problem)?;
+        // Nobody has shown a key, but the signature is somebody's: it is his share that is used.
+        let vendor = vendors::get(&*self.ports.tables, &job.vendor_id).await;
+        let vendor = vendor.map_err(|error| problem(Error::Unavailable(error.to_string())))?;
+        let vendor = vendor.ok_or_else(|| problem(Error::NotFound(job.job_id.to_string())))?;
+        let permit = self.admission.enter(&vendor, self.weight(&job))?;
         let limit = usize::try_from(job.file.length).unwrap_or(usize::MAX);
         let bytes = body::read(&parts.headers, body, limit, self.options.body_timeout).await?;
         let invoices = self.invoices.clone();
-        let done = tokio::spawn(async move { invoices.receive(&job, bytes).await });
+        let done = tokio::spawn(async move {
+            let _permit = permit;
+            invoices.receive(&job, bytes).await
+        });
         done.await.map_err(panicked)?.map_err(problem)?;
         Ok(StatusCode::OK.into_response())
+    }
+
+    /// What a document counts as, in events: what is held in memory of it.
+    fn weight(&self, job: &Job) -> u32 {
+        let event = u64::try_from(self.options.max_body_bytes.max(1)).unwrap_or(u64::MAX);
+        u32::try_from(job.file.length.div_ceil(event)).unwrap_or(u32::MAX)
     }
 
     /// The vendor, if it may ask for something now.

@@ -59,6 +59,7 @@ pub async fn report(operator: &Operator) -> Result<Found, Problem> {
             }
         }
     }
+    plans(operator, &snapshot.quarantined, &mut books).await?;
     // What looks lost is looked at once more, on a picture taken now; the first one is let go before.
     drop(snapshot);
     let mut missing = Vec::new();
@@ -76,20 +77,34 @@ pub async fn report(operator: &Operator) -> Result<Found, Problem> {
             }
         }
     }
-    plans(operator, &mut books).await?;
     let orphans = orphans(operator, &mut seen, raw.end()).await?;
     Ok(Found { report: books.close(orphans), missing })
 }
 
 /// Enters every plan of an invoice as one accepted record of the owner's. A plan is never missing while its job goes on
 /// emitting its facts; after that, all of them are out, or the books say so.
-async fn plans(operator: &Operator, books: &mut Books) -> Result<(), Problem> {
+async fn plans(operator: &Operator, quarantined: &Marks, books: &mut Books) -> Result<(), Problem> {
     let mut after = None;
     loop {
         let tables = &*operator.ports.tables;
         let (page, next) = ledger::plans(tables, after).await?;
         for noted in page {
-            let class = class_of(operator, &noted).await?;
+            let class = match class_of(operator, &noted).await {
+                Ok(class) => class,
+                // One bad plan is one invoice's matter, not everybody's.
+                Err(::invoices::Error::Damaged(problem)) => {
+                    tracing::error!(key = noted.plan.key, problem, "a plan is damaged");
+                    books.damaged(noted.plan.key.clone());
+                    Class::Missing
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let class = match class {
+                Class::InFlight | Class::Missing if quarantined.contains(&(noted.plan.plan_id, None)) => {
+                    Class::Quarantined
+                }
+                class => class,
+            };
             books.enter_plan(&operator.invoices.options.owner, noted.plan.plan_id, class);
         }
         after = next;
@@ -99,12 +114,13 @@ async fn plans(operator: &Operator, books: &mut Books) -> Result<(), Problem> {
     }
 }
 
-async fn class_of(operator: &Operator, noted: &Noted) -> Result<Class, Problem> {
+async fn class_of(operator: &Operator, noted: &Noted) -> Result<Class, ::invoices::Error> {
     // Before the facts: what is applied meanwhile counts as on its way.
     let job = store::get(&*operator.ports.tables, noted.job).await?;
     let object = plan::get(&*operator.ports.invoices, &noted.plan).await?;
     let lines: Vec<&Fact> = object.lines.iter().map(|line| &line.fact).collect();
-    let rows = facts::effects(operator, &lines).await?;
+    let rows = facts::effects(operator, &lines).await;
+    let rows = rows.map_err(|problem| ::invoices::Error::Unavailable(problem.to_string()))?;
     let is_out = |row: &Option<_>| row.as_ref().is_some_and(|row| facts::published(row).is_some());
     if rows.iter().all(is_out) {
         return Ok(Class::Published);

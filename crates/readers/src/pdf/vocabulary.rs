@@ -38,7 +38,7 @@ pub(super) const COLUMNS: &[(Column, &[&str])] = &[
         "articlenumber", "itemno", "itemnumber", "itemcode", "productcode", "productno", "productnumber",
         "code", "codearticle", "codearticlereference", "artikelcode", "reference", "ref", "referencia",
         "codigo", "codice", "codicearticolo", "codart", "partno", "partnumber", "materialnr", "stockcode",
-        "catalogno", "ean", "gtin", "hsn", "modelno",
+        "catalogno", "ean", "gtin", "modelno",
     ]),
     (Column::Item, &[
         "item", "items", "article", "artikel", "product", "products", "produkt", "articulo", "articolo",
