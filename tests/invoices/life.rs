@@ -74,6 +74,36 @@ async fn an_invoice_goes_from_a_file_to_stock_once() {
 }
 
 #[tokio::test]
+async fn a_line_in_another_unit_than_its_item_waits_for_a_quantity() {
+    let place = Place::new();
+    let dvss = up(&place).await;
+    let own = dvss.vendor("own").await;
+    let mut counted = stock("count-1", NOON, "BOLT-8", "10");
+    counted["payload"]["unitOfMeasure"] = json!("CS");
+    let counted = dvss.send(&own, &counted).await;
+    dvss.published(&counted.id()).await;
+
+    let job = dvss.invoice(&place, "a.xml", &ubl("RE-1", &[("BOLT-8", 24, 2)])).await;
+    let id = id(&job);
+    let shown = dvss.job(&id).await;
+    let decision = &shown["document"]["decisions"][0];
+    assert_eq!((&decision["accepted"], &decision["unit"]), (&json!(false), &json!("CS")), "{shown}");
+    let ran = dvss.cli(&["invoices", "apply", &id]).await;
+    assert!(ran.code != 0 && ran.stderr.contains("counts in") && ran.stderr.contains("CS"), "{ran:?}");
+    let all = dvss.change(&id, "", &shown["version"], json!({ "acceptAll": true })).await;
+    assert_eq!(all.body["document"]["decisions"][0]["accepted"], false, "not all at once: {all:?}");
+    let edit = json!({ "lines": [{ "line": 1, "quantity": "2" }] });
+    let named = dvss.change(&id, "", &all.body["version"], edit).await;
+    assert_eq!(named.body["open"], json!([]), "{named:?}");
+    let ran = dvss.cli(&["invoices", "apply", &id, "--json"]).await;
+    assert_eq!(ran.json()["state"], "APPLIED", "{ran:?}");
+    let received = dvss.tail(INVENTORY_RECEIVED).await;
+    let data = &received[0]["value"]["data"];
+    assert_eq!((&data["delta"], &data["unitOfMeasure"]), (&json!("2"), &json!("CS")), "{received:?}");
+    dvss.stop().await;
+}
+
+#[tokio::test]
 async fn a_reversal_takes_back_and_lets_apply_again() {
     let place = Place::new();
     let dvss = up(&place).await;

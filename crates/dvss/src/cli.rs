@@ -1,11 +1,17 @@
 //! The command line.
 
+mod bench;
+mod invoices;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser as NotEmpty;
 use clap::{Args, Parser, Subcommand};
 use contract::VendorId;
+
+pub use bench::{Bench, BenchHop, BenchParse, BenchPipeline, Run};
+pub use invoices::{InvoiceEdit, Invoices, ParseSandboxed};
 
 /// Exit codes.
 pub mod exit {
@@ -390,134 +396,6 @@ pub enum Quarantine {
     },
 }
 
-/// `dvss invoices …`
-#[derive(Debug, Subcommand)]
-pub enum Invoices {
-    /// Upload documents, and wait until they are read. With --json one job a line.
-    Upload {
-        /// The files.
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-        /// Whose invoices they are.
-        #[arg(long, value_name = "ID", value_parser = vendor)]
-        vendor: VendorId,
-        /// Do not wait until they are read.
-        #[arg(long)]
-        no_wait: bool,
-    },
-    /// List jobs, the last changed first.
-    List {
-        /// Only in this state, for example REVIEW.
-        #[arg(long)]
-        state: Option<String>,
-        /// Only this vendor.
-        #[arg(long)]
-        vendor: Option<String>,
-        /// Which part of the list.
-        #[command(flatten)]
-        part: Part,
-    },
-    /// Show a job: what was read, what it would do to stock, who did what.
-    Show {
-        /// The job.
-        #[arg(value_parser = NotEmpty::new())]
-        job: String,
-    },
-    /// Read a document here and now, without a server, and print what it says: with --json an object a line, one
-    /// for each invoice in it. Exit code 1 where it cannot be read.
-    Parse {
-        /// The file.
-        file: PathBuf,
-        /// A template for its layout; may be given more than once.
-        #[arg(long = "template", value_name = "FILE")]
-        templates: Vec<PathBuf>,
-    },
-    /// Change what is in REVIEW, before it is applied.
-    Edit(InvoiceEdit),
-    /// Apply what was reviewed to stock, once, and wait until it is published.
-    Apply {
-        /// The job.
-        #[arg(value_parser = NotEmpty::new())]
-        job: String,
-        /// The version that was reviewed; the newest where it is not given.
-        #[arg(long)]
-        version: Option<u64>,
-        /// Accept every line as it is proposed, and what the invoice is flagged for.
-        #[arg(long)]
-        accept_all: bool,
-        /// Do not wait until it is published.
-        #[arg(long)]
-        no_wait: bool,
-    },
-    /// Take back what was applied, and wait until that is published.
-    Reverse {
-        /// The job.
-        #[arg(value_parser = NotEmpty::new())]
-        job: String,
-        /// Why; kept in the job's log.
-        #[arg(long, value_parser = NotEmpty::new())]
-        reason: String,
-        /// The version that was looked at; the newest where it is not given.
-        #[arg(long)]
-        version: Option<u64>,
-        /// Do not wait until it is published.
-        #[arg(long)]
-        no_wait: bool,
-    },
-}
-
-/// `dvss invoices edit`
-#[derive(Debug, Args)]
-pub struct InvoiceEdit {
-    /// The job.
-    #[arg(value_parser = NotEmpty::new())]
-    pub job: String,
-    /// The version that was looked at; the newest where it is not given.
-    #[arg(long)]
-    pub version: Option<u64>,
-    /// The invoice's number.
-    #[arg(long)]
-    pub number: Option<String>,
-    /// Accept what the invoice as a whole is flagged for.
-    #[arg(long)]
-    pub accept_flags: bool,
-    /// Accept every line as it is proposed.
-    #[arg(long)]
-    pub accept_all: bool,
-    /// The line that the options below change.
-    #[arg(long)]
-    pub line: Option<u32>,
-    /// The item of one's own stock that the line is booked to.
-    #[arg(long, requires = "line")]
-    pub sku: Option<String>,
-    /// Where it is booked.
-    #[arg(long, requires = "line")]
-    pub warehouse: Option<String>,
-    /// How many.
-    #[arg(long, requires = "line")]
-    pub quantity: Option<String>,
-    /// Accept the line.
-    #[arg(long, requires = "line")]
-    pub accept: bool,
-    /// Do not book the line, and why; an empty text books it after all.
-    #[arg(long, requires = "line")]
-    pub exclude: Option<String>,
-}
-
-/// `dvss parse-sandboxed`
-#[derive(Debug, Args)]
-pub struct ParseSandboxed {
-    /// The bounds, as JSON.
-    #[arg(long)]
-    pub limits: String,
-    /// What to do, as JSON.
-    #[arg(long)]
-    pub task: Option<String>,
-    /// Try what is forbidden, and say what came of it.
-    #[arg(long)]
-    pub probe: bool,
-}
-
 /// `dvss divergences …`
 #[derive(Debug, Subcommand)]
 pub enum Divergences {
@@ -605,95 +483,4 @@ pub enum Offsets {
         #[arg(long, required = true)]
         to_earliest: bool,
     },
-}
-
-/// `dvss bench …`
-#[derive(Debug, Subcommand)]
-pub enum Bench {
-    /// The whole pipeline, from HTTP to the public topics.
-    Pipeline(BenchPipeline),
-    /// Normalize on Kafka, against Kafka's clients alone on the same records.
-    Hop(BenchHop),
-    /// Normalize without Kafka and without stores, step by step.
-    Steps,
-    /// Reading invoices, each in a child process, by format.
-    Parse(BenchParse),
-    /// The vendors' door over stores that keep nothing; `pipeline` runs it beside itself.
-    #[command(hide = true)]
-    Nowhere,
-}
-
-/// `dvss bench parse`
-#[derive(Debug, Args)]
-pub struct BenchParse {
-    /// Documents, or folders of them.
-    #[arg(required = true)]
-    pub paths: Vec<PathBuf>,
-    /// How often each is read.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    pub rounds: u32,
-}
-
-/// `dvss bench pipeline`
-#[derive(Debug, Args)]
-pub struct BenchPipeline {
-    /// Data directory; a temporary one where it is not given.
-    #[arg(long)]
-    pub data: Option<PathBuf>,
-    /// Run on the servers that this file names: each run makes topics, tables and buckets of its own there,
-    /// whose names begin with `bench-`, and leaves them.
-    #[arg(long, value_name = "FILE", conflicts_with = "data")]
-    pub config: Option<PathBuf>,
-    /// Events of the throughput run.
-    #[arg(long, default_value_t = 20_000)]
-    pub events: u64,
-    /// Connections of the throughput run.
-    #[arg(long, default_value_t = 64)]
-    pub connections: usize,
-    /// Seconds of the latency run.
-    #[arg(long, default_value_t = 10)]
-    pub latency_seconds: u64,
-    /// Events a second of the latency run. Default: 500, on servers 100.
-    #[arg(long, value_name = "EVENTS")]
-    pub pace: Option<u64>,
-    /// Events of the backlog run (resident memory); 0 leaves it out.
-    #[arg(long, default_value_t = 0)]
-    pub backlog: u64,
-    /// Leave the other runs out.
-    #[arg(long, value_delimiter = ',', default_values = ["throughput", "latency", "gateway", "stages"])]
-    pub only: Vec<Run>,
-}
-
-/// A run of `dvss bench pipeline`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Run {
-    /// As fast as it goes, from HTTP to the public topics.
-    Throughput,
-    /// At a steady pace: how long a vendor waits, and on servers an event on its way.
-    Latency,
-    /// The vendors' door alone, against the same over stores that keep nothing.
-    Gateway,
-    /// One stage after the other, alone.
-    Stages,
-}
-
-/// `dvss bench hop`
-#[derive(Debug, Args)]
-pub struct BenchHop {
-    /// Names the servers: each run makes topics, tables and buckets of its own there, whose names begin with
-    /// `bench-`, and leaves them.
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
-    /// Events of a run.
-    #[arg(long, default_value_t = 100_000)]
-    pub events: u64,
-    /// Events of a run that writes to the stores, which takes longer.
-    #[arg(long, default_value_t = 10_000)]
-    pub stored: u64,
-    /// Records of a transaction; a run each, without writes to the stores.
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 500, 1_000])]
-    pub together: Vec<usize>,
-    /// Records of a transaction of the runs that write to the stores.
-    #[arg(long, default_value_t = 500)]
-    pub stored_together: usize,
 }

@@ -1,14 +1,18 @@
 //! Apply and reverse: one small transaction each, however large the invoice.
 //!
 //! The transaction decides; what follows from it, the plan's facts, is emitted again and again until all of them
-//! are published ([`Invoices::advance`]). So it happens once by construction, whoever dies when.
+//! are published, or discarded by a person ([`Invoices::advance`]). So it happens once by construction, whoever dies when.
 
-use contract::ExternalEventId;
+use std::collections::BTreeSet;
+
 use contract::canonical::Fact;
+use contract::{ExternalEventId, IngestId};
 use ports::tables::Row;
 use runtime::Output;
 use stores::audit::Deed;
 use stores::effects::{self, Kind};
+use stores::normalized::{Line, Object};
+use stores::quarantine::{self, Parked, Status};
 use stores::tables::EFFECTS;
 
 use crate::document::Document;
@@ -16,7 +20,7 @@ use crate::edit::at_version;
 use crate::intake::lost;
 use crate::job::{PlanRef, Way};
 use crate::ledger;
-use crate::plan::{self, Given};
+use crate::plan::{self, Given, Named};
 use crate::store::{self, Change, Refused};
 use crate::{Error, Invoices, Job, JobId, State};
 
@@ -28,7 +32,7 @@ const PAGE: usize = 100;
 /// How far a plan has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Advance {
-    /// Every fact is published; the job is in its new state.
+    /// Every fact is published, but for those that a person discarded; the job is in its new state.
     Done,
     /// So many facts wait; those that divergence does not know yet are to be emitted.
     Waits {
@@ -39,6 +43,19 @@ pub enum Advance {
     },
     /// There is nothing to advance.
     Idle,
+}
+
+/// How far a fact of a plan has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Divergence does not know it.
+    Unknown,
+    /// It is in the books, and not published yet.
+    TakenIn,
+    /// It has coordinates.
+    Published,
+    /// Divergence could not take it in, and a person discarded it in quarantine.
+    Discarded,
 }
 
 impl Invoices {
@@ -87,8 +104,11 @@ impl Invoices {
             now,
         };
         let facts = plan::facts(&given, &plan_name)?;
-        let plan = plan::put(&*self.ports.invoices, &self.options.owner, facts, Way::Apply, document.version)
-            .await?;
+        if facts.is_empty() {
+            return Err(Error::Invalid("no line is booked: every one is excluded".to_owned()));
+        }
+        let named = Named { owner: &self.options.owner, id: plan_name, now };
+        let plan = plan::put(&*self.ports.invoices, named, facts, Way::Apply, document.version).await?;
         let claims = ledger::claims(&job, &document)?;
         let change = Change::of(&job, now, actor, "invoice.apply", |job| {
             job.state = State::Applying;
@@ -109,7 +129,7 @@ impl Invoices {
         Ok(change.after)
     }
 
-    /// Takes back what was applied, and frees its claims.
+    /// Takes back what was booked, and frees its claims.
     pub async fn reverse(&self, actor: &str, id: JobId, version: u64, reason: &str) -> Result<Job, Error> {
         let reason = reason.trim();
         if reason.is_empty() || reason.len() > MAX_REASON {
@@ -124,10 +144,14 @@ impl Invoices {
         at_version(&job, version)?;
         let now = self.ports.clock.now();
         let object = plan::get(&*self.ports.invoices, applied).await?;
-        let facts = plan::reversed(&object, &self.plan_name(&job)?, now)?;
-        let plan =
-            plan::put(&*self.ports.invoices, &object.head.vendor_id, facts, Way::Reverse, applied.document)
-                .await?;
+        let progress = self.progress(&object).await?;
+        // What was never booked, for a person discarded it, is not taken out of stock.
+        let all = object.lines.iter().map(|line| &line.fact).zip(&progress);
+        let booked: Vec<&Fact> =
+            all.filter(|(_, progress)| **progress == Progress::Published).map(|(fact, _)| fact).collect();
+        let named = Named { owner: &object.head.vendor_id, id: self.plan_name(&job)?, now };
+        let facts = plan::reversed(&booked, &named.id, now)?;
+        let plan = plan::put(&*self.ports.invoices, named, facts, Way::Reverse, applied.document).await?;
         let noted = ledger::plan(tables, applied.plan_id).await?;
         let noted =
             noted.ok_or_else(|| Error::Damaged(format!("plan {} was never noted", applied.plan_id)))?;
@@ -150,25 +174,14 @@ impl Invoices {
     pub async fn advance(&self, job: &Job) -> Result<Advance, Error> {
         let (State::Applying, Some(plan)) = (job.state, &job.plan) else { return Ok(Advance::Idle) };
         let object = plan::get(&*self.ports.invoices, plan).await?;
-        let facts: Vec<&Fact> = object.lines.iter().map(|line| &line.fact).collect();
-        let (mut waiting, mut unknown) = (0, Vec::new());
-        for (page, facts) in facts.chunks(PAGE).enumerate() {
-            for (place, published) in self.published(facts).await?.into_iter().enumerate() {
-                match published {
-                    Some(true) => {}
-                    Some(false) => waiting += 1,
-                    None => {
-                        waiting += 1;
-                        unknown.push(page * PAGE + place);
-                    }
-                }
-            }
-        }
+        let progress = self.progress(&object).await?;
+        let count = |wanted: Progress| progress.iter().filter(|progress| **progress == wanted).count();
+        let waiting = count(Progress::Unknown) + count(Progress::TakenIn);
         if waiting > 0 {
             let outputs = object.outputs().map_err(|error| Error::Damaged(error.to_string()))?;
-            let outputs =
-                outputs.into_iter().enumerate().filter(|(place, _)| unknown.binary_search(place).is_ok());
-            return Ok(Advance::Waits { waiting, outputs: outputs.map(|(_, output)| output).collect() });
+            let outputs = outputs.into_iter().zip(&progress);
+            let unknown = outputs.filter(|(_, progress)| **progress == Progress::Unknown);
+            return Ok(Advance::Waits { waiting, outputs: unknown.map(|(output, _)| output).collect() });
         }
         let state = match plan.way {
             Way::Apply => State::Applied,
@@ -176,7 +189,12 @@ impl Invoices {
         };
         let now = self.ports.clock.now();
         let change = Change::of(job, now, crate::SELF, "invoice.published", |job| job.state = state);
-        let change = change.saying(format!("{} facts of plan {}", plan.facts, plan.plan_id));
+        let discarded = match count(Progress::Discarded) {
+            0 => String::new(),
+            some => format!("; {some} more were discarded in quarantine, and are not booked"),
+        };
+        let published = count(Progress::Published);
+        let change = change.saying(format!("{published} facts of plan {}{discarded}", plan.plan_id));
         match store::write(&*self.ports.tables, &change, Vec::new(), None).await {
             // Somebody else saw it, too.
             Ok(()) | Err(Refused::Job(_)) => Ok(Advance::Done),
@@ -184,20 +202,55 @@ impl Invoices {
         }
     }
 
-    /// Of each fact: whether it has coordinates; `None` where divergence does not know it.
-    async fn published(&self, facts: &[&Fact]) -> Result<Vec<Option<bool>>, Error> {
-        let mut keys = Vec::with_capacity(facts.len());
-        for fact in facts {
-            let entity = fact.entity_key().map_err(|error| Error::Damaged(error.to_string()))?;
-            keys.push(effects::key(&entity, Kind::of(&fact.data), &fact.fold_key()));
+    /// How far each fact of a plan has come, in their order.
+    async fn progress(&self, plan: &Object) -> Result<Vec<Progress>, Error> {
+        let mut all = Vec::with_capacity(plan.lines.len());
+        for lines in plan.lines.chunks(PAGE) {
+            let mut keys = Vec::with_capacity(lines.len());
+            for Line { fact, .. } in lines {
+                let entity = fact.entity_key().map_err(|error| Error::Damaged(error.to_string()))?;
+                keys.push(effects::key(&entity, Kind::of(&fact.data), &fact.fold_key()));
+            }
+            let rows = self.ports.tables.get(&EFFECTS, &keys).await?;
+            for (key, item) in keys.into_iter().zip(rows) {
+                let effect = item.map(|item| effects::read(&Row { key, item })).transpose()?;
+                all.push(match effect.map(|effect| effect.outbox) {
+                    None => Progress::Unknown,
+                    Some(Some(outbox)) if outbox.coordinates.is_some() => Progress::Published,
+                    Some(_) => Progress::TakenIn,
+                });
+            }
         }
-        let rows = self.ports.tables.get(&EFFECTS, &keys).await?;
-        let read = keys.into_iter().zip(rows).map(|(key, item)| {
-            let Some(item) = item else { return Ok(None) };
-            let effect = effects::read(&Row { key, item })?;
-            Ok(Some(effect.outbox.is_some_and(|outbox| outbox.coordinates.is_some())))
-        });
-        read.collect()
+        if all.contains(&Progress::Unknown) {
+            let discarded = self.discarded(plan.head.ingest_id).await?;
+            let unknown =
+                plan.lines.iter().zip(&mut all).filter(|(_, progress)| **progress == Progress::Unknown);
+            for (Line { fact, .. }, progress) in unknown {
+                if discarded.contains(&quarantine::of_fact(
+                    fact.ingest_id,
+                    fact.line,
+                    fact.leg,
+                    fact.revision,
+                )) {
+                    *progress = Progress::Discarded;
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// The facts of a plan of which a person decided that nobody works on them.
+    async fn discarded(&self, plan: IngestId) -> Result<BTreeSet<String>, Error> {
+        let parked = quarantine::by_event(&self.ports, plan).await?.into_iter();
+        Ok(parked.filter(|row| row.status == Status::Discarded).map(|row| row.identity).collect())
+    }
+
+    /// What holds a job in APPLYING until a person decides about it: facts of its plan that are parked.
+    pub async fn parked(&self, job: &Job) -> Result<Vec<Parked>, Error> {
+        let (State::Applying, Some(plan)) = (job.state, &job.plan) else { return Ok(Vec::new()) };
+        let mut parked = quarantine::by_event(&self.ports, plan.plan_id).await?;
+        parked.retain(|row| row.status == Status::Open);
+        Ok(parked)
     }
 
     /// Refuses where the document that was parsed is no longer the one that is there.

@@ -46,6 +46,12 @@ pub struct Decision {
     /// How the item was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<Match>,
+    /// In what the item is counted, where the line counts in something else: then the quantity is to be named in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// What speaks against the item or the quantity until a person has decided about this very line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
     /// The other items that it may be, the likeliest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<Candidate>,
@@ -113,7 +119,7 @@ pub fn open(line: &Line, decision: &Decision) -> Option<String> {
         return Some(format!("line {number} has no quantity: name one, or exclude the line"));
     }
     if !decision.accepted {
-        let why = line.flags.first().map(|flag| flag.message.clone());
+        let why = decision.doubt.clone().or_else(|| line.flags.first().map(|flag| flag.message.clone()));
         let why = why.or_else(|| decision.found.as_ref().map(|found| found.reason.clone()));
         return Some(format!("line {number} waits to be accepted: {}", why.unwrap_or_default()));
     }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use stores::audit::Deed;
 use stores::tables::INVOICE_JOBS;
 
-use crate::document::{self, By, Decision, Document, Match, Put};
+use crate::document::{self, By, Document, Match, Put};
 use crate::intake::lost;
 use crate::job::Summary;
 use crate::store::{self, Change, Refused};
@@ -25,7 +25,7 @@ pub struct Edit {
     pub number: Option<String>,
     /// True: a person has looked at what the invoice as a whole is flagged for.
     pub accept_flags: Option<bool>,
-    /// True: every line that has an item shall be booked as it stands, but for those whose item only looks like it.
+    /// True: every line that has an item shall be booked as it stands, but for those with a doubt of their own.
     pub accept_all: bool,
     /// Changes of lines.
     pub lines: Vec<LineEdit>,
@@ -72,12 +72,18 @@ impl Edit {
                 decision.sku = Some(text("sku", sku)?);
                 decision.found = Some(Match { by: By::Person, reason: "a person named it".to_owned() });
                 decision.candidates.clear();
+                decision.unit = None;
                 decision.accepted = true;
             }
             if let Some(warehouse) = &edit.warehouse_id {
                 decision.warehouse_id = Some(text("warehouseId", warehouse)?);
             }
             if let Some(quantity) = &edit.quantity {
+                if !quantity.within_bounds() {
+                    let message =
+                        format!("line {}: {quantity} has more digits than stock keeps (28)", edit.line);
+                    return Err(Error::Invalid(message));
+                }
                 decision.quantity = Some(quantity.clone());
                 decision.accepted = true;
             }
@@ -88,11 +94,12 @@ impl Edit {
                 decision.excluded =
                     if reason.trim().is_empty() { None } else { Some(text("exclude", reason)?) };
             }
+            if decision.accepted {
+                decision.doubt = None;
+            }
         }
         if self.accept_all {
-            let guessed =
-                |decision: &Decision| decision.found.as_ref().is_some_and(|found| found.by == By::Likeness);
-            for decision in document.decisions.iter_mut().filter(|decision| !guessed(decision)) {
+            for decision in document.decisions.iter_mut().filter(|decision| decision.doubt.is_none()) {
                 decision.accepted |= decision.sku.is_some();
             }
         }

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`state`] | the states, and which follow one another |
 //! | [`job`], [`store`] | a job, its row and its log |
-//! | [`intake`], [`upload`] | announced, put to a signed address, submitted |
+//! | [`intake`], [`upload`], [`door`] | announced, put to a signed address, submitted |
 //! | [`work`] | parsed: taken under a lease, read, given to review, or given up |
 //! | [`document`], [`matching`], [`edit`] | reviewed: lines, the items that they are about, what a person changes |
 //! | [`stock`] | what it would do to stock |
@@ -16,6 +16,7 @@
 
 pub mod apply;
 pub mod document;
+pub mod door;
 pub mod edit;
 mod error;
 pub mod intake;
@@ -27,6 +28,7 @@ pub mod plan;
 pub mod state;
 pub mod stock;
 pub mod store;
+mod units;
 pub mod upload;
 pub mod work;
 

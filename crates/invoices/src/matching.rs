@@ -2,7 +2,7 @@
 //!
 //! In this order, the first that answers wins: what a person said about the same item number of the same vendor
 //! ([`By::Remembered`]); the GTIN; an item number; nothing like it in stock, so it is new. What only looks alike is
-//! proposed and waits for a person, with what was compared.
+//! proposed and waits for a person, with what was compared; so does a line that counts in another unit than its item.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +10,7 @@ use readers::invoice::{Invoice, Line};
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::document::{By, Candidate, Decision, Match};
+use crate::units;
 
 /// Likeness from which on an item is a candidate, in percent.
 const LIKE: u8 = 80;
@@ -21,10 +22,19 @@ const MOST_CANDIDATES: usize = 5;
 /// What is known of items.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
-    /// The owner's items: sku, and its GTIN where one is known.
-    pub items: BTreeMap<String, Option<String>>,
+    /// The owner's items, by sku.
+    pub items: BTreeMap<String, Item>,
     /// Some of the owner's items are not in `items`: what is not found may be there all the same.
     pub incomplete: bool,
+}
+
+/// What is known of an item.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Item {
+    /// Its GTIN.
+    pub gtin: Option<String>,
+    /// In what it is counted: a code or a word.
+    pub unit: Option<String>,
 }
 
 /// The names under which a line's item is remembered, the surest first: the seller's number, the GTIN, the
@@ -55,7 +65,23 @@ pub type Remembered = BTreeMap<String, String>;
 pub fn propose(invoice: &Invoice, known: &Known, remembered: &Remembered) -> Vec<Decision> {
     let index = Index::of(known);
     let mut left = MOST_COMPARISONS;
-    invoice.lines.iter().map(|line| decide(line, known, remembered, &index, &mut left)).collect()
+    let decided = |line| in_unit(line, known, decide(line, known, remembered, &index, &mut left));
+    invoice.lines.iter().map(decided).collect()
+}
+
+/// A decision about a line that counts in another unit than its item waits: ten cases are not ten pieces.
+fn in_unit(line: &Line, known: &Known, decision: Decision) -> Decision {
+    let of_item = decision.sku.as_ref().and_then(|sku| known.items.get(sku)?.unit.as_ref());
+    match (&line.unit, of_item) {
+        (Some(said), Some(unit)) if !units::same(said, unit) => {
+            let sku = decision.sku.as_deref().unwrap_or_default();
+            let doubt = format!(
+                "the line counts in {said}, and the stock of {sku} in {unit}: name the quantity in {unit}"
+            );
+            Decision { unit: Some(unit.clone()), doubt: Some(doubt), accepted: false, ..decision }
+        }
+        _ => decision,
+    }
 }
 
 /// The owner's items by what lines are compared with.
@@ -69,9 +95,9 @@ struct Index<'a> {
 impl<'a> Index<'a> {
     fn of(known: &'a Known) -> Self {
         let mut by_gtin: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
-        for (sku, gtin) in &known.items {
+        for (sku, item) in &known.items {
             // An item may be called by its GTIN.
-            for gtin in gtin.iter().map(String::as_str).chain([sku.as_str()]).filter_map(gtin14) {
+            for gtin in item.gtin.iter().map(String::as_str).chain([sku.as_str()]).filter_map(gtin14) {
                 by_gtin.entry(gtin).or_default().insert(sku);
             }
         }
@@ -94,9 +120,11 @@ fn decide(
     let found = |sku: &str, by: By, reason: String| Decision {
         sku: Some(sku.to_owned()),
         found: Some(Match { by, reason }),
-        accepted: clean && by != By::Likeness,
+        accepted: clean,
         ..Decision::default()
     };
+    let doubtful =
+        |decision: Decision, doubt: String| Decision { doubt: Some(doubt), accepted: false, ..decision };
     if let Some((name, sku)) = names(line).iter().find_map(|name| Some((name, remembered.get(name)?))) {
         return found(sku, By::Remembered, format!("somebody said so of {} before", shown(name)));
     }
@@ -118,14 +146,13 @@ fn decide(
         if let Some(sku) = index.by_sku.get(&plain(number)) {
             let decision = found(sku, By::Sku, format!("{whose} {number}"));
             // Numbers are unique within one seller; GTINs are everywhere.
-            let theirs = known.items.get(*sku).and_then(|gtin| gtin14(gtin.as_deref()?));
+            let theirs = known.items.get(*sku).and_then(|item| gtin14(item.gtin.as_deref()?));
             let ours = line.gtin.as_deref().and_then(gtin14);
             if let (Some(ours), Some(theirs)) = (&ours, &theirs)
                 && ours != theirs
             {
-                let reason = format!("{whose} {number}, but the GTIN is {ours} and the item's is {theirs}");
-                let found = Some(Match { by: By::Likeness, reason });
-                return Decision { found, accepted: false, ..decision };
+                let doubt = format!("{whose} is {sku}'s, but the GTIN is {ours} and {sku}'s is {theirs}");
+                return doubtful(decision, doubt);
             }
             return decision;
         }
@@ -134,16 +161,13 @@ fn decide(
         return new(line, &found, "too many items to look for one that is like it", false);
     };
     if let Some(first) = candidates.first() {
-        let decision = found(&first.sku, By::Likeness, format!("looks like {}: {}", first.sku, first.reason));
+        let reason = format!("looks like {}: {}", first.sku, first.reason);
+        let decision = doubtful(found(&first.sku, By::Likeness, reason.clone()), reason);
         return Decision { candidates, ..decision };
     }
     if known.incomplete {
-        return new(
-            line,
-            &found,
-            "stock has more items than are looked at: it may be there all the same",
-            false,
-        );
+        let why = "stock has more items than are looked at: it may be there all the same";
+        return new(line, &found, why, false);
     }
     new(line, &found, "a new item: nothing in stock is like it", true)
 }
@@ -181,13 +205,13 @@ fn candidates(line: &Line, index: &Index<'_>, left: &mut usize) -> Option<Vec<Ca
     Some(candidates)
 }
 
-/// Whether a likeness of the two would mean anything: very short numbers are all alike, and of figures alone each
-/// other one is another item.
+/// Whether a likeness of the two would mean anything: very short numbers are all alike, and of other figures is
+/// another item (`LAMP-1000`, `LAMP-1001`).
 fn comparable(one: &str, other: &str) -> bool {
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let figures = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
     // Four of five letters at least are the same only where the lengths are about the same.
     let near = one.len().abs_diff(other.len()) * 5 <= one.len().max(other.len());
-    near && one.len() >= 4 && other.len() >= 4 && (one == other || !(digits(one) && digits(other)))
+    near && one.len() >= 4 && other.len() >= 4 && figures(one) == figures(other)
 }
 
 #[expect(
@@ -247,7 +271,8 @@ mod tests {
     }
 
     fn known(items: &[(&str, Option<&str>)]) -> Known {
-        let items = items.iter().map(|(sku, gtin)| ((*sku).to_owned(), gtin.map(str::to_owned)));
+        let item = |gtin: &Option<&str>| Item { gtin: gtin.map(str::to_owned), unit: None };
+        let items = items.iter().map(|(sku, gtin)| ((*sku).to_owned(), item(gtin)));
         Known { items: items.collect(), ..Known::default() }
     }
 
@@ -275,15 +300,21 @@ mod tests {
 
     #[test]
     fn what_looks_alike_waits_for_a_person() {
-        let known = known(&[("TB-100-A4", None), ("TB-100-A5", None), ("ZZZ", None)]);
+        let items = [("TB-100-A4", None), ("TBX-100-A4", None), ("TB-100-A5", None), ("ZZZ", None)];
+        let known = known(&items);
         let same = decided(&line(Some("TB100A4"), None), &known);
         assert_eq!(by(&same), Some((By::Likeness, "TB-100-A4", false)));
-        assert_eq!(same.candidates.iter().map(|candidate| candidate.likeness).collect::<Vec<_>>(), [100, 85]);
+        let candidates: Vec<_> =
+            same.candidates.iter().map(|candidate| (candidate.sku.as_str(), candidate.likeness)).collect();
+        assert_eq!(candidates, [("TB-100-A4", 100), ("TBX-100-A4", 87)]);
+        assert!(same.doubt.is_some());
         let other = decided(&line(Some("QX-77"), None), &known);
         assert_eq!(by(&other), Some((By::New, "QX-77", true)));
-        // Figures alone: each other one is another item.
-        let figures = self::known(&[("10001", None)]);
-        assert_eq!(by(&decided(&line(Some("10002"), None), &figures)), Some((By::New, "10002", true)));
+        // Other figures are another item.
+        let figures = self::known(&[("10001", None), ("LAMP-1000", None)]);
+        for other in ["10002", "LAMP-1001"] {
+            assert_eq!(by(&decided(&line(Some(other), None), &figures)), Some((By::New, other, true)));
+        }
     }
 
     #[test]
@@ -302,9 +333,27 @@ mod tests {
         let known = known(&[("HT-1", Some("4012345001235"))]);
         assert_eq!(
             by(&decided(&line(Some("HT-1"), Some("4000050986428")), &known)),
-            Some((By::Likeness, "HT-1", false))
+            Some((By::Sku, "HT-1", false))
         );
         assert_eq!(by(&decided(&line(Some("HT-1"), None), &known)), Some((By::Sku, "HT-1", true)));
+    }
+
+    #[test]
+    fn another_unit_than_the_items_waits_for_a_person() {
+        let pieces = Item { unit: Some("EA".to_owned()), ..Item::default() };
+        let known = Known { items: BTreeMap::from([("A1".to_owned(), pieces)]), ..Known::default() };
+        let counted = |unit: Option<&str>| {
+            let line = Line { unit: unit.map(str::to_owned), ..line(Some("A1"), None) };
+            let decision = decided(&line, &known);
+            in_unit(&line, &known, decision)
+        };
+        for same in [None, Some("H87"), Some("pcs")] {
+            assert_eq!(by(&counted(same)), Some((By::Sku, "A1", true)), "{same:?}");
+        }
+        let cases = counted(Some("CS"));
+        assert_eq!(by(&cases), Some((By::Sku, "A1", false)));
+        assert_eq!(cases.unit.as_deref(), Some("EA"));
+        assert!(cases.doubt.is_some_and(|doubt| doubt.contains("CS") && doubt.contains("EA")));
     }
 
     #[test]

@@ -52,7 +52,8 @@ pub fn facts(given: &Given<'_>, id: &ExternalEventId) -> Result<Vec<Fact>, Error
                 line.line
             )));
         }
-        let item = Item { gtin: line.gtin.clone(), unit_of_measure: line.unit.clone(), ..Item::default() };
+        let unit = decision.unit.as_ref().or(line.unit.as_ref());
+        let item = Item { gtin: line.gtin.clone(), unit_of_measure: unit.cloned(), ..Item::default() };
         let data = InventoryReceived {
             sku: sku.clone(),
             warehouse_id: decision.warehouse_id.clone().or_else(|| warehouse.map(str::to_owned)),
@@ -85,14 +86,14 @@ pub fn facts(given: &Given<'_>, id: &ExternalEventId) -> Result<Vec<Fact>, Error
     Ok(facts)
 }
 
-/// The facts of the plan that undoes another one: the same, each the other way, at `now`.
-pub fn reversed(plan: &Object, id: &ExternalEventId, now: Timestamp) -> Result<Vec<Fact>, Error> {
-    let plan_id = IngestId::derive(&plan.head.vendor_id, id, now);
-    let turned = plan.lines.iter().map(|line| {
-        let Data::InventoryReceived(data) = &line.fact.data else {
+/// The facts of the plan that undoes what was booked of another one: the same, each the other way, at `now`.
+pub fn reversed(booked: &[&Fact], id: &ExternalEventId, now: Timestamp) -> Result<Vec<Fact>, Error> {
+    let turned = booked.iter().map(|fact| {
+        let plan_id = IngestId::derive(&fact.vendor_id, id, now);
+        let Data::InventoryReceived(data) = &fact.data else {
             return Err(Error::Damaged(format!(
                 "plan {} holds a fact that is none of a plan",
-                plan.head.ingest_id
+                fact.ingest_id
             )));
         };
         let data = InventoryReceived { delta: data.delta.negated(), ..data.clone() };
@@ -101,34 +102,42 @@ pub fn reversed(plan: &Object, id: &ExternalEventId, now: Timestamp) -> Result<V
             external_event_id: id.clone(),
             occurred_at: now,
             data: Data::InventoryReceived(data),
-            ..line.fact.clone()
+            ..(*fact).clone()
         })
     });
     turned.collect()
 }
 
-/// Puts a plan's object and names it.
+/// What names a plan: whose stock it is about, its own name, and when it was decided.
+pub struct Named<'a> {
+    /// Whose stock it is.
+    pub owner: &'a VendorId,
+    /// The plan's name.
+    pub id: ExternalEventId,
+    /// When it is decided.
+    pub now: Timestamp,
+}
+
+/// Puts the object of a plan and names it. One without facts is that of a reversal where nothing had been booked.
 pub async fn put(
     blobs: &dyn Blobs,
-    owner: &VendorId,
+    named: Named<'_>,
     facts: Vec<Fact>,
     way: Way,
     document: u32,
 ) -> Result<PlanRef, Error> {
-    let Some(first) = facts.first() else {
-        return Err(Error::Invalid("no line is booked: every one is excluded".to_owned()));
-    };
-    let (plan_id, occurred_at) = (first.ingest_id, first.occurred_at);
+    let Named { owner, id, now } = named;
+    let plan_id = IngestId::derive(owner, &id, now);
     let head = Head {
         activation: 0,
         mapping: "invoice".to_owned(),
         vendor_id: owner.clone(),
         ingest_id: plan_id,
-        external_event_id: first.external_event_id.clone(),
+        external_event_id: id,
         traceparent: None,
     };
     let object = Object { head, lines: facts.into_iter().map(Line::new).collect() };
-    let key = format!("plans/{owner}/{}/{plan_id}.json", occurred_at.date_path());
+    let key = format!("plans/{owner}/{}/{plan_id}.json", now.date_path());
     let reference = PlanRef { plan_id, way, key, facts: object.count(), document };
     normalized::put(blobs, &reference.key, &object, None).await?;
     Ok(reference)

@@ -16,7 +16,7 @@ pub enum State {
     Review,
     /// The plan is decided; its facts are on their way to stock, forth (apply) or back (reverse).
     Applying,
-    /// Every fact of the plan is published.
+    /// Every fact of the plan is published, but for those that a person discarded in quarantine.
     Applied,
     /// It cannot be read; the reason says why.
     Failed,

@@ -91,7 +91,7 @@ pub async fn catalogue(tables: &dyn Tables, owner: &VendorId, most: usize) -> Re
     loop {
         let page = tables.scan(&CANONICAL_STATE, after, 1_000).await?;
         let own = page.rows.iter().filter(|row| row.key.pk.starts_with(&prefix));
-        // Facts that may tell an item's GTIN: what was counted last, and what came in last.
+        // Facts that may tell an item's GTIN and its unit: what was counted last, and what came in last.
         let mut told = Vec::new();
         for row in own {
             let Some(Entity::Stock { sku, .. }) = stock_of(&row.key.pk) else { continue };
@@ -102,7 +102,7 @@ pub async fn catalogue(tables: &dyn Tables, owner: &VendorId, most: usize) -> Re
             if let Some(last) = &state.last_adjustment {
                 told.push((sku.clone(), effects::key(&row.key.pk, Kind::Adjustment, last)));
             }
-            known.items.entry(sku).or_insert(None);
+            known.items.entry(sku).or_default();
         }
         for told in told.chunks(100) {
             let keys: Vec<_> = told.iter().map(|(_, key)| key.clone()).collect();
@@ -110,13 +110,15 @@ pub async fn catalogue(tables: &dyn Tables, owner: &VendorId, most: usize) -> Re
             for ((sku, key), item) in told.iter().zip(rows) {
                 let Some(item) = item else { continue };
                 let effect = effects::read(&Row { key: key.clone(), item })?;
-                let gtin = match effect.fact.data {
-                    Data::InventoryUpdated(data) => data.item.gtin,
-                    Data::InventoryAdjusted(data) => data.item.gtin,
-                    Data::InventoryReceived(data) => data.item.gtin,
-                    Data::OrderUpdated(_) => None,
+                let item = match effect.fact.data {
+                    Data::InventoryUpdated(data) => data.item,
+                    Data::InventoryAdjusted(data) => data.item,
+                    Data::InventoryReceived(data) => data.item,
+                    Data::OrderUpdated(_) => continue,
                 };
-                known.items.entry(sku.clone()).and_modify(|known| *known = known.take().or(gtin));
+                let known = known.items.entry(sku.clone()).or_default();
+                known.gtin = known.gtin.take().or(item.gtin);
+                known.unit = known.unit.take().or(item.unit_of_measure);
             }
         }
         after = page.next;

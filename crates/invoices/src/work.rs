@@ -216,10 +216,8 @@ impl Invoices {
     async fn catalogue(&self) -> Result<Arc<Known>, Error> {
         let mut kept = self.catalogue.lock().await;
         let now = self.ports.clock.now();
-        if let Some((at, known)) =
-            kept.as_ref().filter(|(at, _)| now.since(*at) < CATALOGUE_FOR && now >= *at)
-        {
-            let _ = at;
+        let fresh = |(at, _): &&(Timestamp, Arc<Known>)| now >= *at && now.since(*at) < CATALOGUE_FOR;
+        if let Some((_, known)) = kept.as_ref().filter(fresh) {
             return Ok(Arc::clone(known));
         }
         let known =

@@ -1,13 +1,13 @@
 //! Supplier invoices: uploaded, reviewed, applied, taken back.
 
 use ::invoices::document::Document;
+use ::invoices::door;
 use ::invoices::edit::Edit;
-use ::invoices::intake::{Address, Announced, Door, Place};
-use ::invoices::upload::Presented;
+use ::invoices::intake::{Announced, Door};
 use ::invoices::{Job, JobId, State as JobState, store};
 use axum::Json;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use contract::{Code, Fingerprint};
@@ -51,14 +51,6 @@ pub struct Filter {
     limit: Option<usize>,
 }
 
-/// Query of a signed upload.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Signed {
-    expires: i64,
-    signature: String,
-}
-
 /// Body of a reversal.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,44 +81,20 @@ pub async fn announce(
     }
     let door = if body.here { Door::Own } else { Door::Store };
     let (job, address) = operator.invoices.announce(ACTOR, &file, door).await?;
-    let upload = upload_shown(&job, &address, &headers, "/api/v1/uploads/");
     let mut shown = brief(&job);
-    shown["upload"] = upload;
+    shown["upload"] = door::shown(&job, &address, &headers, "/api/v1/uploads/");
     Ok((StatusCode::CREATED, etag(&job), Json(shown)).into_response())
-}
-
-/// Where a document is to be put, as answers say it; `own` is the path before dvss' own door.
-fn upload_shown(job: &Job, address: &Address, headers: &HeaderMap, own: &str) -> Value {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let url = match &address.place {
-        Place::Url(url) => url.clone(),
-        Place::Own(place) => {
-            let scheme = header("x-forwarded-proto").filter(|scheme| *scheme == "https").unwrap_or("http");
-            format!("{scheme}://{}{own}{place}", header(header::HOST.as_str()).unwrap_or("localhost"))
-        }
-    };
-    let headers: serde_json::Map<String, Value> =
-        address.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-    json!({ "method": "PUT", "url": url, "headers": headers, "expiresAt": job.file.upload_until })
 }
 
 /// `PUT /uploads/{id}`: the signed upload, where the object store has no door of its own.
 pub async fn upload(
     State(operator): State<Operator>,
     Path(id): Path<String>,
-    Query(Signed { expires, signature }): Query<Signed>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let header = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let length = header(header::CONTENT_LENGTH).and_then(|text| text.parse().ok());
-    let shown = Presented {
-        expires,
-        signature: &signature,
-        content_type: header(header::CONTENT_TYPE).unwrap_or_default(),
-        length: length.ok_or_else(|| Problem::invalid("an upload has a Content-Length"))?,
-        only_if_absent: header(header::IF_NONE_MATCH) == Some("*"),
-    };
+    let shown = door::presented(query.as_deref().unwrap_or_default(), &headers)?;
     let job = operator.invoices.expects(job_id(&id)?, shown).await?;
     let most = usize::try_from(job.file.length).unwrap_or(usize::MAX);
     let bytes =
@@ -305,6 +273,7 @@ async fn whole(operator: &Operator, job: &Job) -> Result<Value, Problem> {
     let mut shown = brief(job);
     shown["events"] = json!(store::events(&*operator.ports.tables, job.job_id).await?);
     shown["siblings"] = json!(operator.invoices.siblings(job).await?);
+    shown["parked"] = json!(operator.invoices.parked(job).await?);
     if job.document.is_some() {
         let document = operator.invoices.document(job).await?;
         // Of what is booked already there is no "before" any more.

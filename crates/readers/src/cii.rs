@@ -5,7 +5,7 @@
 use formats::xml::{Document, text};
 
 use crate::draft::{
-    Found, Scope, blank, brings_no_goods, check_lines, compact_day, currency, decimal, flag, iso_day,
+    Found, Scope, blank, brings_no_goods, check_lines, compact_day, copies, currency, decimal, flag, iso_day,
     kind_of_code, put_ids,
 };
 use crate::invoice::{Adjustment, FlagCode, Format, Invoice, Kind, Line, Party};
@@ -61,6 +61,8 @@ fn header<'d>(tree: &Tree<'d>, root: Node<'d>, settlement: Option<Node<'d>>, inv
                 .push(flag(FlagCode::Uncertain, format!("type code `{code}` is not an invoice's"))),
         }
     }
+    let copy = exchanged.and_then(|node| tree.at(node, "CopyIndicator/Indicator|CopyIndicator"));
+    invoice.flags.extend(copy.and_then(|node| copies(&text(node))));
     let mut scope = Scope::new(&mut invoice.evidence, &mut invoice.flags, String::new());
     let code = settlement.and_then(|node| tree.found(node, "InvoiceCurrencyCode"));
     invoice.currency = scope.read("currency", code, currency);

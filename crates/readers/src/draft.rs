@@ -228,6 +228,14 @@ pub(crate) fn brings_no_goods(code: &str) -> Option<Flag> {
     Some(flag(FlagCode::Uncertain, format!("the document's type {code} {what}")))
 }
 
+/// What a person should know of a document that calls itself a copy (EN 16931's syntaxes, `CopyIndicator`).
+pub(crate) fn copies(indicator: &str) -> Option<Flag> {
+    let said = matches!(indicator.trim(), "true" | "1");
+    said.then(|| {
+        flag(FlagCode::Uncertain, "the document says that it is a copy: the goods may be booked already")
+    })
+}
+
 /// Refuses what would take too much memory.
 pub(crate) fn check_lines(lines: usize) -> Result<(), Unreadable> {
     if lines > MAX_LINES {

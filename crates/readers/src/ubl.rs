@@ -4,8 +4,8 @@
 use formats::xml::{Document, text};
 
 use crate::draft::{
-    Found, Scope, blank, brings_no_goods, check_lines, currency, decimal, flag, iso_day, kind_of_code,
-    put_ids,
+    Found, Scope, blank, brings_no_goods, check_lines, copies, currency, decimal, flag, iso_day,
+    kind_of_code, put_ids,
 };
 use crate::invoice::{FlagCode, Format, Invoice, Kind, Line, Party};
 use crate::xml::{Node, Tree};
@@ -59,6 +59,7 @@ fn header<'d>(tree: &Tree<'d>, root: Node<'d>, invoice: &mut Invoice) {
                 .push(flag(FlagCode::Uncertain, format!("type code `{code}` is not an invoice's"))),
         }
     }
+    invoice.flags.extend(tree.at(root, "CopyIndicator").and_then(|node| copies(&text(node))));
     let mut scope = Scope::new(&mut invoice.evidence, &mut invoice.flags, String::new());
     invoice.number = scope.text("number", tree.found(root, "ID"));
     invoice.issue_date = scope.read("issueDate", tree.found(root, "IssueDate"), iso_day);

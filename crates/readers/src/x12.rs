@@ -3,7 +3,7 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | number, date, kind | BIG02, BIG01, BIG07 |
+//! | number, date, kind | BIG02, BIG01, BIG07 (and BIG08) |
 //! | supplier, buyer | N1 of SE, SU, VN or II; of BY, BT or SO |
 //! | line | IT1: 02 quantity, 03 unit, 04 price, 05 basis, 06… pairs of qualifier and id; PID05; SAC; TXI |
 //! | total | TDS01, with two decimals implied |
@@ -96,10 +96,19 @@ fn read_header(header: &[Segment<'_>], invoice: &mut Invoice) {
         match big.element(7) {
             // Credit memo, credit invoice.
             Some("CR" | "CN") => invoice.kind = Kind::CreditNote,
-            Some("PD" | "PR") => {
-                scope.flag(FlagCode::Uncertain, "the transaction type says that it is not for payment");
-            }
-            _ => {}
+            // Nothing said; debit invoice, product, consolidated invoice.
+            None | Some("" | "DI" | "PR" | "CI") => {}
+            Some(code) => scope.flag(
+                FlagCode::Uncertain,
+                format!("the transaction type {code} need not bring goods (a debit memo, a prepayment, a memorandum)"),
+            ),
+        }
+        // Element 353, transaction set purpose: but for an original, it says something about another one.
+        if let Some(code) = big.element(8).filter(|code| !matches!(*code, "" | "00")) {
+            scope.flag(
+                FlagCode::Uncertain,
+                format!("the purpose is {code}, not 00 (original): it cancels, replaces or repeats another"),
+            );
         }
     }
     let cur = header.iter().find(|segment| segment.id == "CUR");

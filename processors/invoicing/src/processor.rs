@@ -119,7 +119,11 @@ impl Processor for Invoicing {
 
     async fn handle(&self, input: &Input) -> Result<Vec<Output>, Failure> {
         let job = store::load(&*self.invoices.ports.tables, input.job_id).await;
-        let job = job.map_err(|error| Failure::Transient(format!("job {}: {error}", input.job_id)))?;
+        let job = job.map_err(|error| match error {
+            // It would hold up every job behind it, and come to nothing.
+            invoices::Error::Damaged(message) => unreadable(message),
+            other => Failure::Transient(format!("job {}: {other}", input.job_id)),
+        })?;
         // Nobody nudges before the row is there; one that is not is another installation's.
         let Some(job) = job else { return Err(unreadable(format!("there is no job {}", input.job_id))) };
         match decide(&job) {

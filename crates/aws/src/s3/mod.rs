@@ -6,7 +6,7 @@
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use aws_sdk_s3::operation::put_object::PutObjectError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -73,20 +73,34 @@ impl Bucket {
         }
     }
 
-    async fn get_once(&self, key: &str) -> Result<Result<Object, Error>, Fault> {
+    /// One object, or one version of it; its bytes, and their SHA-256, as they arrived.
+    async fn fetch_once(
+        &self,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<Result<(GetObjectOutput, Bytes, Fingerprint), Error>, Fault> {
         let (name, value) = CHECKSUM_MODE;
-        let request = self.client.get_object().bucket(&self.name).key(key).customize();
+        let request = self.client.get_object().bucket(&self.name).key(key);
+        let request = request.set_version_id(version.map(str::to_owned)).customize();
         let request = request.mutate_request(move |request| {
             request.headers_mut().insert(name, value);
         });
-        let answer = match request.send().await {
+        let mut answer = match request.send().await {
             Ok(answer) => answer,
             Err(error) if is_missing(&error) => return Ok(Err(Error::NotFound)),
             Err(error) => return Err(self.fault(&error)),
         };
-        let bytes = answer.body.collect().await;
+        let bytes = std::mem::take(&mut answer.body).collect().await;
         let bytes = bytes.map_err(|error| Fault::Unknown(fault::chain(&error)))?.into_bytes();
         let sha256 = Fingerprint::of_bytes(&bytes);
+        Ok(Ok((answer, bytes, sha256)))
+    }
+
+    async fn get_once(&self, key: &str) -> Result<Result<Object, Error>, Fault> {
+        let (answer, bytes, sha256) = match self.fetch_once(key, None).await? {
+            Ok(fetched) => fetched,
+            Err(error) => return Ok(Err(error)),
+        };
         if answer.checksum_sha256 != Some(base64::encode(sha256.as_bytes())) {
             return Ok(Err(Error::Corrupt));
         }
@@ -98,20 +112,10 @@ impl Bucket {
     }
 
     async fn version_once(&self, key: &str, version: Option<&str>) -> Result<Result<Version, Error>, Fault> {
-        let (name, value) = CHECKSUM_MODE;
-        let request = self.client.get_object().bucket(&self.name).key(key);
-        let request = request.set_version_id(version.map(str::to_owned)).customize();
-        let request = request.mutate_request(move |request| {
-            request.headers_mut().insert(name, value);
-        });
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            Err(error) if is_missing(&error) => return Ok(Err(Error::NotFound)),
-            Err(error) => return Err(self.fault(&error)),
+        let (answer, bytes, sha256) = match self.fetch_once(key, version).await? {
+            Ok(fetched) => fetched,
+            Err(error) => return Ok(Err(error)),
         };
-        let bytes = answer.body.collect().await;
-        let bytes = bytes.map_err(|error| Fault::Unknown(fault::chain(&error)))?.into_bytes();
-        let sha256 = Fingerprint::of_bytes(&bytes);
         // Whoever put it may have sent no checksum.
         if answer.checksum_sha256.is_some_and(|sum| sum != base64::encode(sha256.as_bytes())) {
             return Ok(Err(Error::Corrupt));

@@ -69,6 +69,15 @@ pub fn job_in_full(answer: &Value) -> String {
             text += &format!("to decide: {}\n", cell(open));
         }
     }
+    for row in answer["parked"].as_array().into_iter().flatten() {
+        text += &format!(
+            "in quarantine: {} {}: {} ({}); release or discard it\n",
+            cell(&row["stage"]),
+            cell(&row["identity"]),
+            cell(&row["message"]),
+            cell(&row["code"])
+        );
+    }
     text += "\nWho did what\n";
     text + &columns(
         &answer["events"],

@@ -3,18 +3,18 @@
 
 use std::sync::Arc;
 
-use ::invoices::intake::{Announced, Door as By, Place};
-use ::invoices::upload::Presented;
+use ::invoices::door;
+use ::invoices::intake::{Announced, Door as By};
 use ::invoices::{Error, Job, JobId, store};
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use contract::envelope::Refusal;
 use contract::{Code, Fingerprint, VendorId};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use stores::vendors::{self, Vendor};
 
 use super::problem::Problem;
@@ -89,15 +89,8 @@ impl Door {
         };
         let actor = vendor.vendor_id.as_str();
         let (job, address) = self.invoices.announce(actor, &file, By::Store).await.map_err(problem)?;
-        let url = match address.place {
-            Place::Url(url) => url,
-            Place::Own(place) => format!("{}/v1/uploads/{place}", origin(&parts.headers)),
-        };
-        let headers: Map<String, Value> =
-            address.headers.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
         let mut shown = shown(&job);
-        shown["upload"] =
-            json!({ "method": "PUT", "url": url, "headers": headers, "expiresAt": job.file.upload_until });
+        shown["upload"] = door::shown(&job, &address, &parts.headers, "/v1/uploads/");
         Ok(answer(StatusCode::CREATED, &shown))
     }
 
@@ -123,23 +116,8 @@ impl Door {
     }
 
     async fn upload(&self, parts: &Parts, body: &mut Body) -> Result<Response, Problem> {
-        let query = parts.uri.query().unwrap_or_default();
-        let named = |name: &str| {
-            query
-                .split('&')
-                .filter_map(|pair| pair.split_once('='))
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| value)
-        };
-        let header = |name: header::HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
-        let length = header(header::CONTENT_LENGTH).and_then(|text| text.parse().ok());
-        let presented = Presented {
-            expires: named("expires").and_then(|text| text.parse().ok()).unwrap_or_default(),
-            signature: named("signature").unwrap_or_default(),
-            content_type: header(header::CONTENT_TYPE).unwrap_or_default(),
-            length: length.ok_or_else(|| invalid("an upload has a Content-Length"))?,
-            only_if_absent: header(header::IF_NONE_MATCH) == Some("*"),
-        };
+        let presented =
+            door::presented(parts.uri.query().unwrap_or_default(), &parts.headers).map_err(problem)?;
         let job = self.invoices.expects(job_id(parts, 0)?, presented).await.map_err(problem)?;
         // Nobody has shown a key, but the signature is somebody's: it is his share that is used.
         let vendor = vendors::get(&*self.ports.tables, &job.vendor_id).await;
@@ -183,12 +161,6 @@ impl Door {
 fn job_id(parts: &Parts, behind: usize) -> Result<JobId, Problem> {
     let segment = parts.uri.path().rsplit('/').nth(behind).unwrap_or_default();
     JobId::parse(segment).ok_or_else(|| problem(Error::NotFound(segment.chars().take(64).collect())))
-}
-
-fn origin(headers: &HeaderMap) -> String {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let scheme = header("x-forwarded-proto").filter(|scheme| *scheme == "https").unwrap_or("http");
-    format!("{scheme}://{}", header(header::HOST.as_str()).unwrap_or("localhost"))
 }
 
 fn shown(job: &Job) -> Value {

@@ -10,6 +10,7 @@ use axum::response::Response;
 use contract::Decimal;
 use readers::invoice::{FlagCode, Format, Invoice, Kind, Line, PageSize};
 use serde::Deserialize;
+use stores::quarantine::Parked;
 
 use super::value::Value;
 use super::{NoPage, render, time, word};
@@ -41,6 +42,8 @@ struct Review {
     doc: Option<Shown>,
     events: Vec<Happened>,
     more_events: usize,
+    /// What of its plan waits for a person.
+    parked: Vec<Parked>,
     warehouse: Option<String>,
 }
 
@@ -147,7 +150,7 @@ struct Row {
     flags: Vec<String>,
     decision: Decision,
     /// How the item was found, in a word and at length.
-    found: Option<(&'static str, String)>,
+    found: Option<&'static str>,
     candidates: Vec<Candidate>,
     stock: Option<Stock>,
 }
@@ -167,6 +170,10 @@ impl Row {
 
     fn quantity_now(&self) -> String {
         self.booked().or_else(|| self.quantity.text.clone()).unwrap_or_default()
+    }
+
+    fn doubt(&self) -> Option<&str> {
+        self.decision.doubt.as_deref()
     }
 
     fn excluded(&self) -> Option<&str> {
@@ -219,7 +226,8 @@ pub(super) async fn page(
     let title = number.filter(|number| !number.trim().is_empty()).unwrap_or_else(|| job.file.name.clone());
     let warehouse = operator.invoices.options.warehouse.clone();
     let word = word(job.state);
-    Ok(render(&Review { here: "invoices", word, title, doc, events, more_events, warehouse, job }))
+    let parked = operator.invoices.parked(&job).await?;
+    Ok(render(&Review { here: "invoices", word, title, doc, events, more_events, parked, warehouse, job }))
 }
 
 fn happened(event: Event) -> Happened {
@@ -416,7 +424,7 @@ fn row(
         net: number("net", "Net", &line.net),
         more,
         flags: line.flags.iter().map(|flag| flag.message.clone()).collect(),
-        found: decision.found.as_ref().map(|found| (by_word(found.by), found.reason.clone())),
+        found: decision.found.as_ref().map(|found| by_word(found.by)),
         candidates: decision.candidates.clone(),
         decision: decision.clone(),
         stock,

@@ -147,18 +147,20 @@ fn is_identifier(text: &str) -> bool {
         && in_digits(text, Order::DayFirst).is_none()
 }
 
-/// The identifier below a label: labels in a row, values in the next one.
-fn identifier_below(grid: &Grid, at: usize, label: std::ops::Range<usize>) -> Option<(String, Bounds)> {
+/// Where a label stands that has its cell for itself, and the row right below it.
+fn row_below(grid: &Grid, at: usize, label: std::ops::Range<usize>) -> Option<(Bounds, &Line)> {
     let line = grid.lines.get(at)?;
     // Words beside the label in its own cell make it a sentence, or another label.
     if line.cell_of(label.start) != label {
         return None;
     }
-    let bounds = line.bounds(label)?;
-    let lower = grid
-        .lines
-        .get(at + 1)
-        .filter(|lower| lower.page() == line.page() && lower.top() - line.top() <= 2.2 * line.size())?;
+    let near = |lower: &&Line| lower.page() == line.page() && lower.top() - line.top() <= 2.2 * line.size();
+    Some((line.bounds(label)?, grid.lines.get(at + 1).filter(near)?))
+}
+
+/// The identifier below a label: labels in a row, values in the next one.
+fn identifier_below(grid: &Grid, at: usize, label: std::ops::Range<usize>) -> Option<(String, Bounds)> {
+    let (bounds, lower) = row_below(grid, at, label)?;
     let cell = lower
         .cells
         .iter()
@@ -240,15 +242,7 @@ fn behind<'d>(line: &Line, found: &'d [Dated], number: &Value<String>) -> Option
 }
 
 fn date_below(grid: &Grid, at: usize, label: std::ops::Range<usize>, order: Order) -> Option<Dated> {
-    let line = grid.lines.get(at)?;
-    if line.cell_of(label.start) != label {
-        return None;
-    }
-    let bounds = line.bounds(label)?;
-    let lower = grid
-        .lines
-        .get(at + 1)
-        .filter(|lower| lower.page() == line.page() && lower.top() - line.top() <= 2.2 * line.size())?;
+    let (bounds, lower) = row_below(grid, at, label)?;
     dates(lower, order).into_iter().find(|date| flush(bounds, date.bounds))
 }
 
@@ -347,9 +341,25 @@ pub(super) fn credit(grid: &Grid) -> Option<Option<String>> {
 /// What follows a title and belongs to its number or date.
 const LABELS: &[&str] = &["date", "datum", "nummer", "number", "id", "ref", "reference"];
 
-/// Words in a language or a form that is not read, set as a title, which may mean a credit note.
-pub(super) fn perhaps_credit(grid: &Grid) -> Option<String> {
+/// Words set as a title which may mean a credit note in a language or a form that is not read, or a document that
+/// brings no goods: a pro forma, an offer, a copy, a reminder.
+pub(super) fn perhaps_other(grid: &Grid) -> Option<String> {
     const HINTS: &[&str] = &[
+        "proforma",
+        "quotation",
+        "estimate",
+        "angebot",
+        "offerte",
+        "presupuesto",
+        "devis",
+        "preventivo",
+        "duplicat",
+        "duplikat",
+        "kopie",
+        "copie",
+        "mahnung",
+        "reminder",
+        "lieferschein",
         "credit",
         "kredit",
         "gutschrift",
@@ -364,8 +374,9 @@ pub(super) fn perhaps_credit(grid: &Grid) -> Option<String> {
     let mut sizes: Vec<f32> = grid.tokens().map(|token| token.size).collect();
     sizes.sort_by(f32::total_cmp);
     let usual = sizes.get(sizes.len() / 2).copied()?;
-    let title = grid
-        .tokens()
-        .find(|token| token.size >= 1.25 * usual && HINTS.iter().any(|hint| token.norm.contains(hint)))?;
+    let title = grid.tokens().find(|token| {
+        token.size >= 1.25 * usual
+            && (token.norm == "forma" || HINTS.iter().any(|hint| token.norm.contains(hint)))
+    })?;
     Some(format!("kind: read as an invoice, but its title says {}", title.text))
 }

@@ -14,8 +14,9 @@ use super::parties;
 use super::table::{self, Item, Table};
 use super::text::{Bounds, Text};
 use super::totals::{self, Candidate, Found};
+use crate::draft::blank;
 use crate::invoice::{
-    Adjustment, Evidence, Flag, FlagCode, Format, Invoice, Kind, Line, Party, Place, Reading, Totals,
+    Adjustment, Evidence, Flag, FlagCode, Format, Invoice, Kind, Line, Place, Reading, Totals,
 };
 use crate::{Reason, Unreadable};
 
@@ -62,20 +63,7 @@ pub(super) fn read(text: &Text) -> Result<Reading, Unreadable> {
 
 /// An empty invoice read from text.
 pub(super) fn empty() -> Invoice {
-    Invoice {
-        format: Format::PdfText,
-        kind: Kind::Invoice,
-        number: None,
-        issue_date: None,
-        currency: None,
-        supplier: Party::default(),
-        buyer: Party::default(),
-        lines: Vec::new(),
-        adjustments: Vec::new(),
-        totals: Totals::default(),
-        flags: Vec::new(),
-        evidence: std::collections::BTreeMap::new(),
-    }
+    blank(Format::PdfText, Kind::Invoice)
 }
 
 /// A place on a page.
@@ -140,7 +128,7 @@ impl Draft {
         if let Some(doubt) = fields::credit(grid) {
             self.invoice.kind = Kind::CreditNote;
             self.invoice.flags.extend(doubt.map(uncertain));
-        } else if let Some(doubt) = fields::perhaps_credit(grid) {
+        } else if let Some(doubt) = fields::perhaps_other(grid) {
             self.doubt(doubt);
         }
     }
