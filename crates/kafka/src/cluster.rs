@@ -28,8 +28,8 @@ const MAX_COUNTS: usize = 1_024;
 /// Behind a broker's restart a client learns of it by being refused.
 const STALE_LOOKS: u32 = 10;
 const STALE_REST: Duration = Duration::from_millis(100);
-/// Events of a client's main queue that are served at one go.
-const EVENTS: usize = 100;
+/// How long a client's main queue is served at one go: room for hundreds of events.
+const SERVED_FOR: Duration = Duration::from_millis(20);
 
 /// Clients that only ask.
 pub struct Cluster {
@@ -262,12 +262,13 @@ fn is_missing(code: Code) -> bool {
     matches!(code, Code::UnknownPartition | Code::UnknownTopicOrPartition)
 }
 
-/// Serves what a client that is not subscribed has to tell.
+/// Serves what a client that is not subscribed has to tell. A poll without time serves one log line and returns as if
+/// there were no more, and during an outage there are more of them than times that anybody listens.
 pub fn serve(client: &BaseConsumer<Voice>) {
-    for _ in 0..EVENTS {
-        if client.poll(Duration::ZERO).is_none() {
-            break;
-        }
+    let until = Instant::now() + SERVED_FOR;
+    while let Some(left) = until.checked_duration_since(Instant::now()) {
+        // Errors come back, too; the voice has heard them.
+        drop(client.poll(left));
     }
 }
 
