@@ -9,7 +9,9 @@ use crate::{JobId, State};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nobody knows the job, or nobody that this vendor may see.
-    #[error("there is no invoice job {0}; `dvss invoices list` shows which there are")]
+    #[error(
+        "there is no invoice job {0}: its id is in the answer that announced it, and operators find it by `dvss invoices list`"
+    )]
     NotFound(String),
     /// The job's state does not let it.
     #[error("job {job} is {state}: {wanted}")]

@@ -144,7 +144,10 @@ fn decide(
     for (whose, number) in numbers {
         let Some(number) = number else { continue };
         if let Some(sku) = index.by_sku.get(&plain(number)) {
-            let decision = found(sku, By::Sku, format!("{whose} {number}"));
+            let wrong = line.gtin.as_ref().filter(|gtin| gtin14(gtin).is_none());
+            let wrong = wrong
+                .map_or_else(String::new, |gtin| format!("; {gtin} is no GTIN, its check digit is wrong"));
+            let decision = found(sku, By::Sku, format!("{whose} {number}{wrong}"));
             // Numbers are unique within one seller; GTINs are everywhere.
             let theirs = known.items.get(*sku).and_then(|item| gtin14(item.gtin.as_deref()?));
             let ours = line.gtin.as_deref().and_then(gtin14);

@@ -399,7 +399,7 @@ fn symbol(text: &str) -> Option<String> {
     Some(code.to_owned())
 }
 
-fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     text.chars().take(40).collect()
 }
 

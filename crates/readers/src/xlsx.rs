@@ -1,4 +1,5 @@
-//! Office Open XML spreadsheets (ECMA-376), by `calamine`. Of several sheets the first that is an invoice is read.
+//! Office Open XML spreadsheets (ECMA-376), by `calamine`. Of several sheets the first that is an invoice is read, and
+//! others that look like one are named in a flag.
 //!
 //! A workbook is a ZIP archive, and its bombs are those of ZIP: what it decompresses to is measured before the
 //! library sees it, and cells are taken one by one, as a sheet may claim any size.
@@ -8,8 +9,9 @@ use std::io::{Cursor, Read};
 
 use calamine::{DataRef, Reader, Xlsx, XlsxError};
 
-use crate::invoice::{Format, Reading};
-use crate::table::{self, Cell, Grid, NotRead};
+use crate::draft::flag;
+use crate::invoice::{FlagCode, Format, Reading};
+use crate::table::{self, Cell, Grid, NotRead, cut};
 use crate::{Reason, Unreadable, csv};
 
 /// Most bytes of the archive.
@@ -30,15 +32,31 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Reading, Unreadable> {
     let mut book: Xlsx<_> = calamine::open_workbook_from_rs(Cursor::new(bytes)).map_err(damaged)?;
     let names = book.sheet_names();
     let mut cells = 0;
+    let mut first: Option<Reading> = None;
+    let mut left_out = Vec::new();
     for name in names.iter().take(MAX_SHEETS) {
         let Some(grid) = grid(&mut book, name, &mut cells)? else { continue };
-        match table::read(&grid, Format::Xlsx) {
-            Err(NotRead::NoHeader) => {}
-            Err(NotRead::Other(error)) => return Err(error),
-            Ok(reading) => return Ok(reading),
+        match (table::read(&grid, Format::Xlsx), &first) {
+            (Err(NotRead::NoHeader), _) => {}
+            (Err(NotRead::Other(error)), None) => return Err(error),
+            (Ok(reading), None) => first = Some(reading),
+            (Ok(_) | Err(NotRead::Other(_)), Some(_)) => left_out.push(cut(name)),
         }
     }
-    Err(csv::no_invoice())
+    if names.len() > MAX_SHEETS {
+        left_out.push(format!("those behind the {MAX_SHEETS}th"));
+    }
+    let Some(mut reading) = first else { return Err(csv::no_invoice()) };
+    if !left_out.is_empty() {
+        let message = format!(
+            "more sheets than the first one may hold lines, and are not read: {}",
+            left_out.join(", ")
+        );
+        for invoice in &mut reading.invoices {
+            invoice.flags.push(flag(FlagCode::Uncertain, message.clone()));
+        }
+    }
+    Ok(reading)
 }
 
 fn damaged(error: XlsxError) -> Unreadable {

@@ -54,7 +54,8 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-/// A value in a table's cell. Control characters are escaped: a vendor's text must not steer a terminal.
+/// A value in a table's cell. Control characters, and those that turn the direction of writing or show nothing, are
+/// escaped: a vendor's text must not steer a terminal, nor whoever reads it.
 pub fn cell(value: &Value) -> String {
     let text = match value {
         Value::Null => String::new(),
@@ -63,8 +64,14 @@ pub fn cell(value: &Value) -> String {
         other => other.to_string(),
     };
     text.chars()
-        .flat_map(|letter| if letter.is_control() { letter.escape_default().collect() } else { vec![letter] })
+        .flat_map(|letter| if steers(letter) { letter.escape_default().collect() } else { vec![letter] })
         .collect()
+}
+
+/// Control characters and Bidi_Control (Unicode Standard Annex 9), and what is shown as nothing.
+fn steers(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 pub fn columns(values: &Value, header: &[(&str, &str)]) -> String {

@@ -5,6 +5,11 @@ use crate::invoice::{FlagCode, Place};
 
 /// A workbook of one sheet with these rows; a text starting with `=` is a number as the file has it.
 fn book(rows: &[&[&str]]) -> Vec<u8> {
+    archive(&[sheet(rows)])
+}
+
+/// The rows of a sheet.
+fn sheet(rows: &[&[&str]]) -> String {
     let cell = |column: usize, text: &str| {
         let letter = char::from(b'A' + u8::try_from(column).expect("a column"));
         match text.strip_prefix('=') {
@@ -22,15 +27,24 @@ fn book(rows: &[&[&str]]) -> Vec<u8> {
             .collect();
         format!(r#"<row r="{number}">{}</row>"#, cells.replace("ROW", &number))
     };
-    archive(&rows.iter().enumerate().map(row).collect::<String>())
+    rows.iter().enumerate().map(row).collect()
 }
 
-fn archive(rows: &str) -> Vec<u8> {
+/// A workbook of sheets with these rows.
+fn archive(sheets: &[String]) -> Vec<u8> {
     let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
     let office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
     let package = "http://schemas.openxmlformats.org/package/2006";
-    let sheet = format!(r#"<worksheet xmlns="{main}"><sheetData>{rows}</sheetData></worksheet>"#);
-    let parts = [
+    let (mut listed, mut related, mut parts) = (String::new(), String::new(), Vec::new());
+    for (number, rows) in (1..).zip(sheets) {
+        listed += &format!(r#"<sheet name="S{number}" sheetId="{number}" r:id="r{number}"/>"#);
+        related += &format!(
+            r#"<Relationship Id="r{number}" Type="{office}/worksheet" Target="worksheets/sheet{number}.xml"/>"#
+        );
+        let sheet = format!(r#"<worksheet xmlns="{main}"><sheetData>{rows}</sheetData></worksheet>"#);
+        parts.push((format!("xl/worksheets/sheet{number}.xml"), sheet));
+    }
+    let around = [
         ("[Content_Types].xml", format!(r#"<Types xmlns="{package}/content-types"/>"#)),
         (
             "_rels/.rels",
@@ -40,18 +54,14 @@ fn archive(rows: &str) -> Vec<u8> {
         ),
         (
             "xl/workbook.xml",
-            format!(
-                r#"<workbook xmlns="{main}" xmlns:r="{office}"><sheets><sheet name="S" sheetId="1" r:id="r1"/></sheets></workbook>"#
-            ),
+            format!(r#"<workbook xmlns="{main}" xmlns:r="{office}"><sheets>{listed}</sheets></workbook>"#),
         ),
         (
             "xl/_rels/workbook.xml.rels",
-            format!(
-                r#"<Relationships xmlns="{package}/relationships"><Relationship Id="r1" Type="{office}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>"#
-            ),
+            format!(r#"<Relationships xmlns="{package}/relationships">{related}</Relationships>"#),
         ),
-        ("xl/worksheets/sheet1.xml", sheet),
     ];
+    parts.extend(around.map(|(name, text)| (name.to_owned(), text)));
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (name, text) in parts {
         zip.start_file(name, zip::write::SimpleFileOptions::default()).expect("an entry");
@@ -88,9 +98,22 @@ fn a_workbook() {
 }
 
 #[test]
+fn a_second_sheet_with_lines_is_named() {
+    let lines: &[&[&str]] = &[&["invoice no", "sku", "qty", "price"], &["I-7", "A", "=3", "=2"]];
+    let notes: &[&[&str]] = &[&["Thank you"]];
+    let flags = |sheets: &[&[&[&str]]]| {
+        let sheets: Vec<String> = sheets.iter().map(|rows| sheet(rows)).collect();
+        read(&archive(&sheets)).expect("an invoice").invoices.remove(0).flags
+    };
+    let (alone, both) = (flags(&[lines, notes]), flags(&[notes, lines, lines]));
+    assert_eq!(both.len(), alone.len() + 1, "{both:?}");
+    assert!(both.iter().any(|flag| flag.message.contains("S3")), "{both:?}");
+}
+
+#[test]
 fn an_error_in_a_formula_is_not_an_empty_cell() {
     let rows = r#"<row r="1"><c r="A1" t="inlineStr"><is><t>invoice no</t></is></c><c r="B1" t="inlineStr"><is><t>sku</t></is></c><c r="C1" t="inlineStr"><is><t>qty</t></is></c><c r="D1" t="inlineStr"><is><t>price</t></is></c></row><row r="2"><c r="A2"><v>1</v></c><c r="B2" t="inlineStr"><is><t>A</t></is></c><c r="C2" t="e"><v>#REF!</v></c><c r="D2"><v>2</v></c></row>"#;
-    let reading = read(&archive(rows)).expect("an invoice");
+    let reading = read(&archive(&[rows.to_owned()])).expect("an invoice");
     let line = &reading.invoices[0].lines[0];
     assert_eq!(line.quantity, None);
     assert!(line.flags.iter().any(|flag| flag.code == FlagCode::Unreadable), "{:?}", line.flags);
@@ -100,13 +123,13 @@ fn an_error_in_a_formula_is_not_an_empty_cell() {
 fn bombs_are_refused() {
     let reason = |bytes: &[u8]| read(bytes).map(|_| ()).map_err(|error| error.reason);
     let row = format!("<row>{}</row>", " ".repeat(1_000_000));
-    assert_eq!(reason(&archive(&row.repeat(140))), Err(Reason::TooLarge));
+    assert_eq!(reason(&archive(&[row.repeat(140)])), Err(Reason::TooLarge));
     // Few bytes, and a cell in the last corner of the sheet in each of many rows.
     let corners: String =
         (1..=10_000).map(|n| format!(r#"<row r="{n}"><c r="SR{n}"><v>1</v></c></row>"#)).collect();
-    assert_eq!(reason(&archive(&corners)), Err(Reason::TooLarge));
+    assert_eq!(reason(&archive(&[corners])), Err(Reason::TooLarge));
     let far = r#"<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>"#;
-    assert_eq!(reason(&archive(far)), Err(Reason::NoInvoice));
+    assert_eq!(reason(&archive(&[far.to_owned()])), Err(Reason::NoInvoice));
 }
 
 #[test]
