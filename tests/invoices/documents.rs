@@ -72,10 +72,15 @@ pub fn edifact_of_two(first: &str, second: &str) -> String {
 }
 
 impl Dvss {
-    /// Uploads a document by the command line and waits until it is read; its first invoice.
+    /// Uploads a document of north's and waits until it is read; its first invoice.
     pub async fn invoice(&self, place: &Place, name: &str, text: &str) -> Value {
+        self.invoice_of("north", place, name, text).await
+    }
+
+    /// The same, of any vendor, by the command line.
+    pub async fn invoice_of(&self, vendor: &str, place: &Place, name: &str, text: &str) -> Value {
         let file = place.file(name, text).display().to_string();
-        let ran = self.cli(&["invoices", "upload", &file, "--vendor", "north", "--json"]).await;
+        let ran = self.cli(&["invoices", "upload", &file, "--vendor", vendor, "--json"]).await;
         let first = ran.stdout.lines().next().unwrap_or_default();
         serde_json::from_str(first).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::documents::{credit_note, edifact_of_two, id, sum, ubl};
 use crate::support::oracle::{account, assert_balanced, assert_once, public};
-use crate::support::{Dvss, NOON, Place, http, stock};
+use crate::support::{Dvss, NOON, Place, eventually, http, stock};
 
 async fn up(place: &Place) -> Dvss {
     let dvss = place.up().go().await;
@@ -100,6 +100,44 @@ async fn a_line_in_another_unit_than_its_item_waits_for_a_quantity() {
     let received = dvss.tail(INVENTORY_RECEIVED).await;
     let data = &received[0]["value"]["data"];
     assert_eq!((&data["delta"], &data["unitOfMeasure"]), (&json!("2"), &json!("CS")), "{received:?}");
+    dvss.stop().await;
+}
+
+#[tokio::test]
+async fn one_number_of_two_sellers_is_one_item_only_if_a_person_says_so() {
+    let place = Place::new();
+    let dvss = up(&place).await;
+    dvss.vendor("south").await;
+    let south = async |file: &str, number: &str| {
+        dvss.invoice_of("south", &place, file, &ubl(number, &[("1001", 5, 2)])).await
+    };
+    let north = dvss.invoice(&place, "n.xml", &ubl("N-1", &[("1001", 5, 2)])).await;
+    // Read before the other one is applied, so that the item is new to both.
+    let early = south("s.xml", "S-1").await;
+    dvss.cli(&["invoices", "apply", &id(&north), "--json"]).await.json();
+    let ran = dvss.cli(&["invoices", "apply", &id(&early)]).await;
+    assert!(ran.code != 0 && ran.stderr.contains("north") && ran.stderr.contains("line 1"), "{ran:?}");
+
+    // Read behind it, by a look at stock that knows of it.
+    let looks = std::cell::Cell::new(0);
+    let late = eventually("the item is known as another seller's", async || {
+        looks.set(looks.get() + 1);
+        let number = format!("LATE-{}", looks.get());
+        let job = south(&format!("{number}.xml"), &number).await;
+        let shown = dvss.job(&id(&job)).await;
+        let doubt = shown["document"]["decisions"][0]["doubt"].as_str().unwrap_or_default().to_owned();
+        doubt.contains("north").then_some(shown)
+    })
+    .await;
+    let accept = json!({ "lines": [{ "line": 1, "accept": true }] });
+    let accepted = dvss.change(&id(&late), "", &late["version"], accept).await;
+    assert_eq!(accepted.body["open"], json!([]), "{accepted:?}");
+    let ran = dvss.cli(&["invoices", "apply", &id(&late), "--json"]).await;
+    assert_eq!(ran.json()["state"], "APPLIED", "{ran:?}");
+    assert_eq!(dvss.received("1001").await, "10");
+    let again = south("again.xml", "S-9").await;
+    let shown = dvss.job(&id(&again)).await;
+    assert_eq!(shown["document"]["decisions"][0]["found"]["by"], "remembered", "{shown}");
     dvss.stop().await;
 }
 

@@ -92,6 +92,7 @@ impl Invoices {
                 return Err(Error::Unreviewed(message));
             }
         }
+        self.check_new(&job, &document).await?;
         self.check_bytes(&job).await?;
         let now = self.ports.clock.now();
         let plan_name = self.plan_name(&job)?;

@@ -58,6 +58,9 @@ pub struct Decision {
     /// It may be booked: nothing speaks against it, or a person said so.
     #[serde(default)]
     pub accepted: bool,
+    /// A person decided about this very line: what was found is not looked at again.
+    #[serde(default)]
+    pub confirmed: bool,
     /// It is not booked, and why: a person said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excluded: Option<String>,

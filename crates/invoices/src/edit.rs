@@ -94,7 +94,10 @@ impl Edit {
                 decision.excluded =
                     if reason.trim().is_empty() { None } else { Some(text("exclude", reason)?) };
             }
-            if decision.accepted {
+            let named = edit.sku.is_some() || edit.quantity.is_some();
+            decision.confirmed =
+                (named || decision.confirmed || edit.accept == Some(true)) && decision.accepted;
+            if decision.confirmed {
                 decision.doubt = None;
             }
         }
@@ -163,9 +166,10 @@ impl Invoices {
         Err(Error::Unavailable(format!("job {id} has too many documents that nobody finished")))
     }
 
-    /// Keeps what a person said about items. It is a help for next time, so that its loss fails nothing.
+    /// Keeps what a person said about items, named or accepted. It is a help for next time, so that its loss fails
+    /// nothing.
     async fn remember(&self, job: &Job, document: &Document, edit: &Edit) {
-        for edit in edit.lines.iter().filter(|edit| edit.sku.is_some()) {
+        for edit in edit.lines.iter().filter(|edit| edit.sku.is_some() || edit.accept == Some(true)) {
             let Some((line, decision)) = document.lines().find(|(line, _)| line.line == edit.line) else {
                 continue;
             };

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use contract::VendorId;
 use readers::invoice::{Invoice, Line};
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -35,6 +36,8 @@ pub struct Item {
     pub gtin: Option<String>,
     /// In what it is counted: a code or a word.
     pub unit: Option<String>,
+    /// Whose invoice brought it last, where nobody ever counted it: then it may be called by that vendor's number.
+    pub brought_by: Option<VendorId>,
 }
 
 /// The names under which a line's item is remembered, the surest first: the seller's number, the GTIN, the
@@ -61,11 +64,15 @@ pub fn names(line: &Line) -> Vec<String> {
 /// What people said of a vendor's items, by [`names`].
 pub type Remembered = BTreeMap<String, String>;
 
-/// What becomes of the lines if nobody says otherwise.
-pub fn propose(invoice: &Invoice, known: &Known, remembered: &Remembered) -> Vec<Decision> {
-    let index = Index::of(known);
-    let mut left = MOST_COMPARISONS;
-    let decided = |line| in_unit(line, known, decide(line, known, remembered, &index, &mut left));
+/// What becomes of the lines of a vendor's invoice if nobody says otherwise.
+pub fn propose(
+    invoice: &Invoice,
+    vendor: &VendorId,
+    known: &Known,
+    remembered: &Remembered,
+) -> Vec<Decision> {
+    let mut matcher = Matcher::of(vendor, known, remembered);
+    let decided = |line| in_unit(line, known, matcher.decide(line));
     invoice.lines.iter().map(decided).collect()
 }
 
@@ -78,22 +85,27 @@ fn in_unit(line: &Line, known: &Known, decision: Decision) -> Decision {
             let doubt = format!(
                 "the line counts in {said}, and the stock of {sku} in {unit}: name the quantity in {unit}"
             );
-            Decision { unit: Some(unit.clone()), doubt: Some(doubt), accepted: false, ..decision }
+            doubtful(Decision { unit: Some(unit.clone()), ..decision }, doubt)
         }
         _ => decision,
     }
 }
 
-/// The owner's items by what lines are compared with.
-struct Index<'a> {
+/// The owner's items by what lines are compared with, and what else is known.
+struct Matcher<'a> {
+    vendor: &'a VendorId,
+    known: &'a Known,
+    remembered: &'a Remembered,
     by_sku: BTreeMap<String, &'a str>,
     by_gtin: BTreeMap<String, BTreeSet<&'a str>>,
     /// Numbers as they are compared by likeness.
     bare: Vec<(String, &'a str)>,
+    /// Comparisons by likeness that may still be made.
+    left: usize,
 }
 
-impl<'a> Index<'a> {
-    fn of(known: &'a Known) -> Self {
+impl<'a> Matcher<'a> {
+    fn of(vendor: &'a VendorId, known: &'a Known, remembered: &'a Remembered) -> Self {
         let mut by_gtin: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
         for (sku, item) in &known.items {
             // An item may be called by its GTIN.
@@ -102,77 +114,123 @@ impl<'a> Index<'a> {
             }
         }
         Self {
+            vendor,
+            known,
+            remembered,
+            left: MOST_COMPARISONS,
             by_sku: known.items.keys().map(|sku| (plain(sku), sku.as_str())).collect(),
             by_gtin,
             bare: known.items.keys().map(|sku| (bare(sku), sku.as_str())).collect(),
         }
     }
-}
 
-fn decide(
-    line: &Line,
-    known: &Known,
-    remembered: &Remembered,
-    index: &Index<'_>,
-    left: &mut usize,
-) -> Decision {
-    let clean = line.flags.is_empty() && line.quantity.is_some();
-    let found = |sku: &str, by: By, reason: String| Decision {
-        sku: Some(sku.to_owned()),
-        found: Some(Match { by, reason }),
-        accepted: clean,
-        ..Decision::default()
-    };
-    let doubtful =
-        |decision: Decision, doubt: String| Decision { doubt: Some(doubt), accepted: false, ..decision };
-    if let Some((name, sku)) = names(line).iter().find_map(|name| Some((name, remembered.get(name)?))) {
-        return found(sku, By::Remembered, format!("somebody said so of {} before", shown(name)));
-    }
-    if let Some((gtin, skus)) =
-        line.gtin.as_deref().and_then(|gtin| Some((gtin, index.by_gtin.get(&gtin14(gtin)?)?)))
-    {
-        let mut skus = skus.iter();
-        if let (Some(sku), None) = (skus.next(), skus.next()) {
-            return found(sku, By::Gtin, format!("GTIN {gtin}"));
+    fn decide(&mut self, line: &Line) -> Decision {
+        let clean = line.flags.is_empty() && line.quantity.is_some();
+        let found = |sku: &str, by: By, reason: String| Decision {
+            sku: Some(sku.to_owned()),
+            found: Some(Match { by, reason }),
+            accepted: clean,
+            ..Decision::default()
+        };
+        let of_name = |name: String| Some((self.remembered.get(&name)?, name));
+        if let Some((sku, name)) = names(line).into_iter().find_map(of_name) {
+            return found(sku, By::Remembered, format!("somebody said so of {} before", shown(&name)));
         }
-    }
-    let numbers = [
-        ("the buyer's number", &line.buyer_sku),
-        ("the seller's number", &line.seller_sku),
-        ("the number", &line.sku),
-    ];
-    for (whose, number) in numbers {
-        let Some(number) = number else { continue };
-        if let Some(sku) = index.by_sku.get(&plain(number)) {
+        let of_gtin = |gtin| Some((gtin, self.by_gtin.get(&gtin14(gtin)?)?));
+        if let Some((gtin, skus)) = line.gtin.as_deref().and_then(of_gtin) {
+            let mut skus = skus.iter();
+            if let (Some(sku), None) = (skus.next(), skus.next()) {
+                return found(sku, By::Gtin, format!("GTIN {gtin}"));
+            }
+        }
+        if let Some((whose, number, sku)) = self.by_number(line) {
             let wrong = line.gtin.as_ref().filter(|gtin| gtin14(gtin).is_none());
             let wrong = wrong
                 .map_or_else(String::new, |gtin| format!("; {gtin} is no GTIN, its check digit is wrong"));
-            let decision = found(sku, By::Sku, format!("{whose} {number}{wrong}"));
-            // Numbers are unique within one seller; GTINs are everywhere.
-            let theirs = known.items.get(*sku).and_then(|item| gtin14(item.gtin.as_deref()?));
-            let ours = line.gtin.as_deref().and_then(gtin14);
-            if let (Some(ours), Some(theirs)) = (&ours, &theirs)
-                && ours != theirs
-            {
-                let doubt = format!("{whose} is {sku}'s, but the GTIN is {ours} and {sku}'s is {theirs}");
-                return doubtful(decision, doubt);
-            }
-            return decision;
+            let decision = found(sku, By::Sku, format!("{whose} number {number}{wrong}"));
+            return match self.against(line, whose, sku) {
+                Some(doubt) => doubtful(decision, doubt),
+                None => decision,
+            };
         }
+        let Some(candidates) = self.candidates(line) else {
+            return new(line, &found, "too many items to look for one that is like it", false);
+        };
+        if let Some(first) = candidates.first() {
+            let reason = format!("looks like {}: {}", first.sku, first.reason);
+            let decision = doubtful(found(&first.sku, By::Likeness, reason.clone()), reason);
+            return Decision { candidates, ..decision };
+        }
+        if self.known.incomplete {
+            let why = "stock has more items than are looked at: it may be there all the same";
+            return new(line, &found, why, false);
+        }
+        new(line, &found, "a new item: nothing in stock is like it", true)
     }
-    let Some(candidates) = candidates(line, index, left) else {
-        return new(line, &found, "too many items to look for one that is like it", false);
-    };
-    if let Some(first) = candidates.first() {
-        let reason = format!("looks like {}: {}", first.sku, first.reason);
-        let decision = doubtful(found(&first.sku, By::Likeness, reason.clone()), reason);
-        return Decision { candidates, ..decision };
+
+    /// The item that is called by one of the line's numbers, and whose number that is.
+    fn by_number(&self, line: &'a Line) -> Option<(&'static str, &'a str, &'a str)> {
+        [(BUYERS, &line.buyer_sku), ("the seller's", &line.seller_sku), ("the", &line.sku)]
+            .into_iter()
+            .find_map(|(whose, number)| {
+                let number = number.as_deref()?;
+                Some((whose, number, *self.by_sku.get(&plain(number))?))
+            })
     }
-    if known.incomplete {
-        let why = "stock has more items than are looked at: it may be there all the same";
-        return new(line, &found, why, false);
+
+    /// What speaks against an item that is called by a line's number. GTINs are unique everywhere; a seller's numbers
+    /// are unique among its own.
+    fn against(&self, line: &Line, whose: &str, sku: &str) -> Option<String> {
+        let item = self.known.items.get(sku)?;
+        let ours = line.gtin.as_deref().and_then(gtin14);
+        let theirs = item.gtin.as_deref().and_then(gtin14);
+        match (ours, theirs) {
+            (Some(ours), Some(theirs)) if ours != theirs => {
+                return Some(format!(
+                    "{whose} number is {sku}'s, but the GTIN is {ours} and {sku}'s is {theirs}"
+                ));
+            }
+            _ => {}
+        }
+        let other = item.brought_by.as_ref().filter(|other| *other != self.vendor && whose != BUYERS)?;
+        Some(format!(
+            "{sku} is an item that an invoice of {other} brought, and each seller has numbers of its own: is it the same?"
+        ))
     }
-    new(line, &found, "a new item: nothing in stock is like it", true)
+
+    /// Items that look like the line's numbers, the likeliest first; `None` where that would take too long.
+    fn candidates(&mut self, line: &Line) -> Option<Vec<Candidate>> {
+        let numbers: BTreeSet<String> = [&line.buyer_sku, &line.seller_sku, &line.sku]
+            .into_iter()
+            .flatten()
+            .map(|number| bare(number))
+            .collect();
+        self.left = self.left.checked_sub(self.bare.len() * numbers.len())?;
+        let mut candidates: Vec<Candidate> = Vec::new();
+        for (theirs, sku) in &self.bare {
+            let best = numbers
+                .iter()
+                .filter(|number| comparable(number, theirs))
+                .map(|number| (likeness(number, theirs), number));
+            let Some((likeness, number)) = best.max().filter(|(likeness, _)| *likeness >= LIKE) else {
+                continue;
+            };
+            let reason = format!("{number} and {theirs} are {likeness} % alike");
+            candidates.push(Candidate { sku: (*sku).to_owned(), likeness, reason });
+        }
+        candidates
+            .sort_by(|one, other| other.likeness.cmp(&one.likeness).then_with(|| one.sku.cmp(&other.sku)));
+        candidates.truncate(MOST_CANDIDATES);
+        Some(candidates)
+    }
+}
+
+/// Whose number it is that is the owner's own, and sure.
+const BUYERS: &str = "the buyer's";
+
+/// A decision that waits for a person, and why.
+fn doubtful(decision: Decision, doubt: String) -> Decision {
+    Decision { doubt: Some(doubt), accepted: false, ..decision }
 }
 
 /// A line whose item nobody knows: by the number that the owner would call it by.
@@ -183,29 +241,6 @@ fn new(line: &Line, found: &dyn Fn(&str, By, String) -> Decision, why: &str, sur
     };
     let decision = found(name, By::New, why.to_owned());
     Decision { accepted: decision.accepted && sure, ..decision }
-}
-
-/// Items that look like the line's numbers, the likeliest first; `None` where that would take too long.
-fn candidates(line: &Line, index: &Index<'_>, left: &mut usize) -> Option<Vec<Candidate>> {
-    let numbers: BTreeSet<String> = [&line.buyer_sku, &line.seller_sku, &line.sku]
-        .into_iter()
-        .flatten()
-        .map(|number| bare(number))
-        .collect();
-    *left = left.checked_sub(index.bare.len() * numbers.len())?;
-    let mut candidates: Vec<Candidate> = Vec::new();
-    for (theirs, sku) in &index.bare {
-        let best = numbers
-            .iter()
-            .filter(|number| comparable(number, theirs))
-            .map(|number| (likeness(number, theirs), number));
-        let Some((likeness, number)) = best.max().filter(|(likeness, _)| *likeness >= LIKE) else { continue };
-        let reason = format!("{number} and {theirs} are {likeness} % alike");
-        candidates.push(Candidate { sku: (*sku).to_owned(), likeness, reason });
-    }
-    candidates.sort_by(|one, other| other.likeness.cmp(&one.likeness).then_with(|| one.sku.cmp(&other.sku)));
-    candidates.truncate(MOST_CANDIDATES);
-    Some(candidates)
 }
 
 /// Whether a likeness of the two would mean anything: very short numbers are all alike, and of other figures is
@@ -274,13 +309,17 @@ mod tests {
     }
 
     fn known(items: &[(&str, Option<&str>)]) -> Known {
-        let item = |gtin: &Option<&str>| Item { gtin: gtin.map(str::to_owned), unit: None };
+        let item = |gtin: &Option<&str>| Item { gtin: gtin.map(str::to_owned), ..Item::default() };
         let items = items.iter().map(|(sku, gtin)| ((*sku).to_owned(), item(gtin)));
         Known { items: items.collect(), ..Known::default() }
     }
 
+    fn vendor(id: &str) -> VendorId {
+        VendorId::parse(id).expect("an id")
+    }
+
     fn decided(line: &Line, known: &Known) -> Decision {
-        decide(line, known, &Remembered::new(), &Index::of(known), &mut MOST_COMPARISONS.clone())
+        Matcher::of(&vendor("acme"), known, &Remembered::new()).decide(line)
     }
 
     fn by(decision: &Decision) -> Option<(By, &str, bool)> {
@@ -297,7 +336,7 @@ mod tests {
         );
         let remembered = Remembered::from([("seller#TB100A4".to_owned(), "BINDER".to_owned())]);
         let decision =
-            decide(&line(Some(" tb100a4 "), None), &known, &remembered, &Index::of(&known), &mut 1_000);
+            Matcher::of(&vendor("acme"), &known, &remembered).decide(&line(Some(" tb100a4 "), None));
         assert_eq!(by(&decision), Some((By::Remembered, "BINDER", true)));
     }
 
@@ -342,6 +381,19 @@ mod tests {
     }
 
     #[test]
+    fn a_number_of_another_sellers_item_waits_for_a_person() {
+        let brought = |by: &str| Item { brought_by: Some(vendor(by)), ..Item::default() };
+        let items = [("1001".to_owned(), brought("south")), ("1002".to_owned(), brought("acme"))];
+        let known = Known { items: BTreeMap::from(items), ..Known::default() };
+        let theirs = decided(&line(Some("1001"), None), &known);
+        assert_eq!(by(&theirs), Some((By::Sku, "1001", false)));
+        assert!(theirs.doubt.is_some_and(|doubt| doubt.contains("south")));
+        assert_eq!(by(&decided(&line(Some("1002"), None), &known)), Some((By::Sku, "1002", true)));
+        let own = Line { buyer_sku: Some("1001".to_owned()), ..line(Some("77"), None) };
+        assert_eq!(by(&decided(&own, &known)), Some((By::Sku, "1001", true)), "the owner's own number");
+    }
+
+    #[test]
     fn another_unit_than_the_items_waits_for_a_person() {
         let pieces = Item { unit: Some("EA".to_owned()), ..Item::default() };
         let known = Known { items: BTreeMap::from([("A1".to_owned(), pieces)]), ..Known::default() };
@@ -364,8 +416,9 @@ mod tests {
         let known = Known { incomplete: true, ..known(&[("A1B2", None)]) };
         assert_eq!(by(&decided(&line(Some("QX-77"), None), &known)), Some((By::New, "QX-77", false)));
         assert_eq!(by(&decided(&line(Some("a1b2"), None), &known)), Some((By::Sku, "A1B2", true)));
-        let index = Index::of(&known);
-        let decision = decide(&line(Some("QX-77"), None), &known, &Remembered::new(), &index, &mut 0);
+        let (acme, remembered) = (vendor("acme"), Remembered::new());
+        let mut tired = Matcher { left: 0, ..Matcher::of(&acme, &known, &remembered) };
+        let decision = tired.decide(&line(Some("QX-77"), None));
         assert_eq!(by(&decision), Some((By::New, "QX-77", false)), "nobody looked");
     }
 

@@ -1,5 +1,7 @@
 //! What is known of the owner's stock: the items there are, and what a line would do to one.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use contract::canonical::Data;
 use contract::entity::{Entity, stock_of};
 use contract::{Decimal, VendorId};
@@ -9,9 +11,9 @@ use serde::Serialize;
 use stores::effects::{self, Kind, State};
 use stores::tables::{CANONICAL_STATE, EFFECTS};
 
-use crate::document::{Decision, Document};
+use crate::document::{By, Decision, Document};
 use crate::matching::Known;
-use crate::{Error, Invoices, Options};
+use crate::{Error, Invoices, Job, JobId, Options, store};
 
 /// Stock of one entity, before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -59,12 +61,49 @@ impl Invoices {
     }
 }
 
+impl Invoices {
+    /// Refuses where an item that was new when the document was read has been brought by another vendor's invoice
+    /// since: each seller has numbers of its own, and two documents may have been read before either was applied.
+    pub(crate) async fn check_new(&self, job: &Job, document: &Document) -> Result<(), Error> {
+        let tables = &*self.ports.tables;
+        let Options { owner, warehouse, .. } = &*self.options;
+        let mut new = Vec::new();
+        for (line, decision) in document.lines() {
+            let is_new = decision.found.as_ref().is_some_and(|found| found.by == By::New);
+            if let Some(sku) = decision.sku.as_deref().filter(|_| is_new && !decision.confirmed) {
+                let warehouse = decision.warehouse_id.as_deref().or(warehouse.as_deref());
+                new.push((line, sku, entity(owner, warehouse, sku)?));
+            }
+        }
+        for new in new.chunks(100) {
+            let entities: Vec<String> = new.iter().map(|(_, _, entity)| entity.clone()).collect();
+            for ((line, sku, entity), stated) in new.iter().zip(effects::states(tables, &entities).await?) {
+                let Some(state) = stated.map(|stated| stated.state) else { continue };
+                let (None, Some(last)) = (&state.on_hand, &state.last_adjustment) else { continue };
+                let effect = effects::effect(tables, entity, Kind::Adjustment, last).await?;
+                let Some(Data::InventoryReceived(data)) = effect.map(|effect| effect.fact.data) else {
+                    continue;
+                };
+                let brought = JobId::parse(&data.job_id).into_iter().collect::<Vec<_>>();
+                let whose = store::vendors(tables, &brought).await?.into_iter().flatten().next();
+                if let Some(other) = whose.filter(|other| *other != job.vendor_id) {
+                    return Err(Error::Unreviewed(format!(
+                        "job {} cannot be applied yet: line {}: {sku} was a new item when the document was read; an invoice of                          {other} has brought one of that name since: accept the line if it is the same, or name another item",
+                        job.job_id, line.line
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What changes do to stock, one after the other; several may be of one entity.
 async fn impacts(tables: &dyn Tables, changes: &[(String, Decimal)]) -> Result<Vec<Impact>, Error> {
     let mut entities: Vec<String> = changes.iter().map(|(entity, _)| entity.clone()).collect();
     entities.sort();
     entities.dedup();
-    let mut known = std::collections::BTreeMap::new();
+    let mut known = BTreeMap::new();
     for entities in entities.chunks(100) {
         for (entity, stated) in entities.iter().zip(effects::states(tables, entities).await?) {
             let state = stated.map(|stated| stated.state).unwrap_or_default();
@@ -87,6 +126,7 @@ fn on_hand(state: &State) -> Decimal {
 /// The owner's items, at most about so many; which ones, where there are more, is not said.
 pub async fn catalogue(tables: &dyn Tables, owner: &VendorId, most: usize) -> Result<Known, Error> {
     let (mut known, mut after) = (Known::default(), None);
+    let (mut counted, mut brought) = (BTreeSet::new(), BTreeMap::new());
     let prefix = format!("{owner}|");
     loop {
         let page = tables.scan(&CANONICAL_STATE, after, 1_000).await?;
@@ -97,6 +137,7 @@ pub async fn catalogue(tables: &dyn Tables, owner: &VendorId, most: usize) -> Re
             let Some(Entity::Stock { sku, .. }) = stock_of(&row.key.pk) else { continue };
             let state = effects::read_stated(row)?.state;
             if let Some(winner) = &state.on_hand {
+                counted.insert(sku.clone());
                 told.push((sku.clone(), effects::key(&row.key.pk, Kind::Absolute, &winner.key)));
             }
             if let Some(last) = &state.last_adjustment {
@@ -113,7 +154,10 @@ pub async fn catalogue(tables: &dyn Tables, owner: &VendorId, most: usize) -> Re
                 let item = match effect.fact.data {
                     Data::InventoryUpdated(data) => data.item,
                     Data::InventoryAdjusted(data) => data.item,
-                    Data::InventoryReceived(data) => data.item,
+                    Data::InventoryReceived(data) => {
+                        brought.extend(JobId::parse(&data.job_id).map(|job| (sku.clone(), job)));
+                        data.item
+                    }
                     Data::OrderUpdated(_) => continue,
                 };
                 let known = known.items.entry(sku.clone()).or_default();
@@ -124,7 +168,18 @@ pub async fn catalogue(tables: &dyn Tables, owner: &VendorId, most: usize) -> Re
         after = page.next;
         if after.is_none() || known.items.len() >= most {
             known.incomplete = after.is_some();
-            return Ok(known);
+            break;
         }
     }
+    brought.retain(|sku, _| !counted.contains(sku));
+    let jobs: BTreeSet<JobId> = brought.values().copied().collect();
+    let jobs: Vec<JobId> = jobs.into_iter().collect();
+    let vendors = store::vendors(tables, &jobs).await?;
+    let vendors: BTreeMap<JobId, Option<VendorId>> = jobs.into_iter().zip(vendors).collect();
+    for (sku, job) in brought {
+        if let Some(item) = known.items.get_mut(&sku) {
+            item.brought_by = vendors.get(&job).cloned().flatten();
+        }
+    }
+    Ok(known)
 }

@@ -149,6 +149,20 @@ pub async fn load(tables: &dyn Tables, id: JobId) -> Result<Option<Job>, Error> 
     item.map(|item| read(&item, &id.to_string())).transpose()
 }
 
+/// Of each job whose it is; nothing of one that is not there.
+pub async fn vendors(tables: &dyn Tables, ids: &[JobId]) -> Result<Vec<Option<VendorId>>, Error> {
+    let mut vendors = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(100) {
+        let keys: Vec<Key> = ids.iter().map(|id| key_of(*id)).collect();
+        let rows = tables.get(&INVOICE_JOBS, &keys).await?;
+        for (id, row) in ids.iter().zip(rows) {
+            let job = row.map(|row| read(&row, &id.to_string())).transpose()?;
+            vendors.push(job.map(|job| job.vendor_id));
+        }
+    }
+    Ok(vendors)
+}
+
 /// A job that must be there.
 pub async fn get(tables: &dyn Tables, id: JobId) -> Result<Job, Error> {
     load(tables, id).await?.ok_or_else(|| Error::NotFound(id.to_string()))

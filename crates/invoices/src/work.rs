@@ -244,10 +244,10 @@ impl Invoices {
                 remembered.extend(sku.map(|sku| (name.clone(), sku.to_owned())));
             }
         }
-        let catalogue = Arc::clone(catalogue);
+        let (catalogue, vendor) = (Arc::clone(catalogue), job.vendor_id.clone());
         // Comparing takes a while where there is much to compare, and others are waiting.
         let proposed = tokio::task::spawn_blocking(move || {
-            let decisions = matching::propose(&invoice, &catalogue, &remembered);
+            let decisions = matching::propose(&invoice, &vendor, &catalogue, &remembered);
             (invoice, decisions)
         });
         proposed.await.map_err(|error| Error::Unavailable(format!("the lines were not compared: {error}")))
