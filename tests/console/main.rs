@@ -5,6 +5,7 @@
 
 mod browser;
 mod documents;
+mod drop;
 mod keyboard;
 mod looks;
 mod tabs;

@@ -36,8 +36,8 @@ impl Blobs for FaultyBlobs {
         self.gate.call("get", blobs::Error::Unavailable, self.inner.get(key)).await
     }
 
-    async fn version(&self, key: &str, version: Option<&str>) -> Result<Version, blobs::Error> {
-        self.gate.call("version", blobs::Error::Unavailable, self.inner.version(key, version)).await
+    async fn version(&self, key: &str, version: Option<&str>, most: u64) -> Result<Version, blobs::Error> {
+        self.gate.call("version", blobs::Error::Unavailable, self.inner.version(key, version, most)).await
     }
 
     async fn presign(&self, upload: &Upload) -> Result<Option<Presigned>, blobs::Error> {

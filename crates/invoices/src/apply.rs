@@ -3,10 +3,11 @@
 //! The transaction decides; what follows from it, the plan's facts, is emitted again and again until all of them
 //! are published, or discarded by a person ([`Invoices::advance`]). So it happens once by construction, whoever dies when.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use contract::canonical::Fact;
 use contract::{ExternalEventId, IngestId};
+use ports::blobs;
 use ports::tables::Row;
 use runtime::Output;
 use stores::audit::Deed;
@@ -54,7 +55,9 @@ enum Progress {
     TakenIn,
     /// It has coordinates.
     Published,
-    /// Divergence could not take it in, and a person discarded it in quarantine.
+    /// Divergence could not take it in, and it waits in quarantine for a person.
+    Parked,
+    /// The same, and a person discarded it.
     Discarded,
 }
 
@@ -92,7 +95,6 @@ impl Invoices {
                 return Err(Error::Unreviewed(message));
             }
         }
-        self.check_new(&job, &document).await?;
         self.check_bytes(&job).await?;
         let now = self.ports.clock.now();
         let plan_name = self.plan_name(&job)?;
@@ -146,6 +148,12 @@ impl Invoices {
         let now = self.ports.clock.now();
         let object = plan::get(&*self.ports.invoices, applied).await?;
         let progress = self.progress(&object).await?;
+        if progress.iter().any(|progress| !matches!(progress, Progress::Published | Progress::Discarded)) {
+            // Discarded, and on its way all the same: a copy of its record was taken up later.
+            return Err(Error::Unavailable(format!(
+                "facts of job {id} are on their way; try again in a moment"
+            )));
+        }
         // What was never booked, for a person discarded it, is not taken out of stock.
         let all = object.lines.iter().map(|line| &line.fact).zip(&progress);
         let booked: Vec<&Fact> =
@@ -177,7 +185,7 @@ impl Invoices {
         let object = plan::get(&*self.ports.invoices, plan).await?;
         let progress = self.progress(&object).await?;
         let count = |wanted: Progress| progress.iter().filter(|progress| **progress == wanted).count();
-        let waiting = count(Progress::Unknown) + count(Progress::TakenIn);
+        let waiting = count(Progress::Unknown) + count(Progress::TakenIn) + count(Progress::Parked);
         if waiting > 0 {
             let outputs = object.outputs().map_err(|error| Error::Damaged(error.to_string()))?;
             let outputs = outputs.into_iter().zip(&progress);
@@ -223,27 +231,26 @@ impl Invoices {
             }
         }
         if all.contains(&Progress::Unknown) {
-            let discarded = self.discarded(plan.head.ingest_id).await?;
+            let parked = self.parked_of(plan.head.ingest_id).await?;
             let unknown =
                 plan.lines.iter().zip(&mut all).filter(|(_, progress)| **progress == Progress::Unknown);
             for (Line { fact, .. }, progress) in unknown {
-                if discarded.contains(&quarantine::of_fact(
-                    fact.ingest_id,
-                    fact.line,
-                    fact.leg,
-                    fact.revision,
-                )) {
-                    *progress = Progress::Discarded;
+                let identity = quarantine::of_fact(fact.ingest_id, fact.line, fact.leg, fact.revision);
+                match parked.get(&identity) {
+                    Some(Status::Discarded) => *progress = Progress::Discarded,
+                    // A copy of the record that came through now would do what only a person may.
+                    Some(Status::Open) => *progress = Progress::Parked,
+                    Some(Status::Released) | None => {}
                 }
             }
         }
         Ok(all)
     }
 
-    /// The facts of a plan of which a person decided that nobody works on them.
-    async fn discarded(&self, plan: IngestId) -> Result<BTreeSet<String>, Error> {
+    /// The facts of a plan that were parked, and what became of them.
+    async fn parked_of(&self, plan: IngestId) -> Result<BTreeMap<String, Status>, Error> {
         let parked = quarantine::by_event(&self.ports, plan).await?.into_iter();
-        Ok(parked.filter(|row| row.status == Status::Discarded).map(|row| row.identity).collect())
+        Ok(parked.map(|row| (row.identity, row.status)).collect())
     }
 
     /// What holds a job in APPLYING until a person decides about it: facts of its plan that are parked.
@@ -257,10 +264,10 @@ impl Invoices {
     /// Refuses where the document that was parsed is no longer the one that is there.
     async fn check_bytes(&self, job: &Job) -> Result<(), Error> {
         let Some(pinned) = &job.pinned else { return Err(Error::NotUploaded(job.job_id)) };
-        let there = self.ports.invoices.version(&job.file.key, None).await;
+        let there = self.ports.invoices.version(&job.file.key, None, job.file.length).await;
         match there {
             Ok(there) if there.sha256 == pinned.sha256 => Ok(()),
-            Ok(_) | Err(ports::blobs::Error::NotFound | ports::blobs::Error::Corrupt) => {
+            Ok(_) | Err(blobs::Error::NotFound | blobs::Error::Corrupt | blobs::Error::TooLarge(_)) => {
                 Err(Error::OtherBytes(format!(
                     "the document of job {} is not the one that was parsed: somebody replaced it. Upload it anew and review that",
                     job.job_id

@@ -46,10 +46,11 @@ pub struct Decision {
     /// How the item was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<Match>,
-    /// In what the item is counted, where the line counts in something else: then the quantity is to be named in it.
+    /// In what the item is counted, where the line counts in something else: it waits until a person has named the
+    /// quantity in that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
-    /// What speaks against the item or the quantity until a person has decided about this very line.
+    /// What speaks against the item until a person has named or accepted it on this very line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<String>,
     /// The other items that it may be, the likeliest first.
@@ -58,7 +59,7 @@ pub struct Decision {
     /// It may be booked: nothing speaks against it, or a person said so.
     #[serde(default)]
     pub accepted: bool,
-    /// A person decided about this very line: what was found is not looked at again.
+    /// A person named or accepted the item on this very line.
     #[serde(default)]
     pub confirmed: bool,
     /// It is not booked, and why: a person said so.
@@ -121,12 +122,26 @@ pub fn open(line: &Line, decision: &Decision) -> Option<String> {
     if quantity(line, decision).is_none() {
         return Some(format!("line {number} has no quantity: name one, or exclude the line"));
     }
+    if let Some(doubt) = doubts(line, decision).into_iter().next() {
+        return Some(format!("line {number} waits for a person: {doubt}"));
+    }
     if !decision.accepted {
-        let why = decision.doubt.clone().or_else(|| line.flags.first().map(|flag| flag.message.clone()));
+        let why = line.flags.first().map(|flag| flag.message.clone());
         let why = why.or_else(|| decision.found.as_ref().map(|found| found.reason.clone()));
         return Some(format!("line {number} waits to be accepted: {}", why.unwrap_or_default()));
     }
     None
+}
+
+/// What only a decision about the very line settles.
+pub fn doubts(line: &Line, decision: &Decision) -> Vec<String> {
+    let item = decision.doubt.clone().filter(|_| !decision.confirmed);
+    let unit = decision.unit.as_ref().filter(|_| decision.quantity.is_none()).map(|unit| {
+        let (said, sku) =
+            (line.unit.as_deref().unwrap_or_default(), decision.sku.as_deref().unwrap_or_default());
+        format!("it counts in {said}, and the stock of {sku} in {unit}: name the quantity in {unit}")
+    });
+    item.into_iter().chain(unit).collect()
 }
 
 /// How many units a line is about, counted forwards.
@@ -135,6 +150,11 @@ pub fn quantity(line: &Line, decision: &Decision) -> Option<Decimal> {
 }
 
 impl Document {
+    /// What was read, as it is reviewed first.
+    pub fn of(invoice: Invoice, decisions: Vec<Decision>, pages: Vec<PageSize>) -> Self {
+        Self { version: 1, invoice, decisions, flags_accepted: false, pages }
+    }
+
     /// What a line adds to stock.
     pub fn delta(&self, line: &Line, decision: &Decision) -> Option<Decimal> {
         let quantity = quantity(line, decision)?;

@@ -1,14 +1,18 @@
 //! What a person changes before an invoice is applied.
 
+use std::collections::BTreeMap;
+
 use contract::Decimal;
-use ports::tables::{Attr, Condition, Item, Write};
+use ports::tables::{self, Attr, Condition, Item, Write};
+use readers::invoice::Line;
 use serde::Deserialize;
 use stores::audit::Deed;
 use stores::tables::INVOICE_JOBS;
 
-use crate::document::{self, By, Document, Match, Put};
+use crate::document::{self, By, Decision, Document, Match, Put};
 use crate::intake::lost;
 use crate::job::Summary;
+use crate::matching::Given;
 use crate::store::{self, Change, Refused};
 use crate::{Error, Invoices, Job, JobId, State, matching};
 
@@ -25,7 +29,8 @@ pub struct Edit {
     pub number: Option<String>,
     /// True: a person has looked at what the invoice as a whole is flagged for.
     pub accept_flags: Option<bool>,
-    /// True: every line that has an item shall be booked as it stands, but for those with a doubt of their own.
+    /// True: every line that has an item shall be booked as it stands; doubts about a line's item or its unit stay, and
+    /// are settled on the line.
     pub accept_all: bool,
     /// Changes of lines.
     pub lines: Vec<LineEdit>,
@@ -46,7 +51,7 @@ pub struct LineEdit {
     /// How many, counted forwards.
     #[serde(default)]
     pub quantity: Option<Decimal>,
-    /// Whether it may be booked.
+    /// Whether it may be booked, to that item; it is remembered for the vendor's next invoice.
     #[serde(default)]
     pub accept: Option<bool>,
     /// Why it is not booked; an empty text books it after all.
@@ -55,8 +60,13 @@ pub struct LineEdit {
 }
 
 impl Edit {
-    /// What it makes of a document. Pure.
-    pub fn apply(&self, document: &mut Document) -> Result<(), Error> {
+    /// What it makes of a document. Pure; `unit_of` tells in what an item is counted, where a line counts in something
+    /// else.
+    pub fn apply(
+        &self,
+        document: &mut Document,
+        unit_of: impl Fn(&Line, &str) -> Option<String>,
+    ) -> Result<(), Error> {
         if let Some(number) = &self.number {
             document.invoice.number = Some(text("number", number)?);
         }
@@ -67,12 +77,19 @@ impl Edit {
             let place = document.invoice.lines.iter().position(|line| line.line == edit.line);
             let place =
                 place.ok_or_else(|| Error::Invalid(format!("the invoice has no line {}", edit.line)))?;
-            let decision = &mut document.decisions[place];
+            let (line, decision) = (&document.invoice.lines[place], &mut document.decisions[place]);
             if let Some(sku) = &edit.sku {
-                decision.sku = Some(text("sku", sku)?);
+                let sku = text("sku", sku)?;
+                let unit = unit_of(line, &sku);
+                if unit != decision.unit {
+                    // It was named in the other item's unit.
+                    decision.quantity = None;
+                }
+                decision.unit = unit;
+                decision.sku = Some(sku);
                 decision.found = Some(Match { by: By::Person, reason: "a person named it".to_owned() });
                 decision.candidates.clear();
-                decision.unit = None;
+                decision.confirmed = true;
                 decision.accepted = true;
             }
             if let Some(warehouse) = &edit.warehouse_id {
@@ -89,20 +106,15 @@ impl Edit {
             }
             if let Some(accept) = edit.accept {
                 decision.accepted = accept;
+                decision.confirmed = accept;
             }
             if let Some(reason) = &edit.exclude {
                 decision.excluded =
                     if reason.trim().is_empty() { None } else { Some(text("exclude", reason)?) };
             }
-            let named = edit.sku.is_some() || edit.quantity.is_some();
-            decision.confirmed =
-                (named || decision.confirmed || edit.accept == Some(true)) && decision.accepted;
-            if decision.confirmed {
-                decision.doubt = None;
-            }
         }
         if self.accept_all {
-            for decision in document.decisions.iter_mut().filter(|decision| decision.doubt.is_none()) {
+            for decision in &mut document.decisions {
                 decision.accepted |= decision.sku.is_some();
             }
         }
@@ -124,13 +136,21 @@ impl Invoices {
         let tables = &*self.ports.tables;
         let job = store::get(tables, id).await?;
         at_version(&job, version)?;
-        if job.state != State::Review {
-            let wanted = "only what is in REVIEW can be edited".to_owned();
+        if !matches!(job.state, State::Review | State::Reversed) {
+            let wanted = "only what is in REVIEW, or was REVERSED, can be edited".to_owned();
             return Err(Error::State { job: id, state: job.state, wanted });
         }
         let before = self.document(&job).await?;
         let mut document = before.clone();
-        edit.apply(&mut document)?;
+        let named: Vec<&str> = edit.lines.iter().filter_map(|edit| edit.sku.as_deref()).collect();
+        if named.is_empty() {
+            edit.apply(&mut document, |_, _| None)?;
+        } else {
+            let (known, first) = tokio::try_join!(self.catalogue(), self.first_uses(&named))?;
+            let (vendor, remembered) = (&job.vendor_id, &BTreeMap::new());
+            let given = Given { vendor, known: &known, first: &first, remembered };
+            edit.apply(&mut document, |line, sku| given.other_unit(line, sku))?;
+        }
         document.version += 1;
         self.put(id, &mut document).await?;
         let deed = Deed {
@@ -141,6 +161,7 @@ impl Invoices {
             after: serde_json::json!({ "document": document.version }),
         };
         let change = Change::of(&job, self.ports.clock.now(), actor, "invoice.edit", |job| {
+            job.state = State::Review;
             job.document = Some(document.version);
             job.summary = Some(Summary::of(&document.invoice, document.open_lines()));
         });
@@ -151,7 +172,7 @@ impl Invoices {
             }
             Err(refused) => return Err(lost(refused)),
         }
-        self.remember(&job, &document, edit).await;
+        self.remember(&job, &before, &document, edit).await;
         Ok(change.after)
     }
 
@@ -166,24 +187,39 @@ impl Invoices {
         Err(Error::Unavailable(format!("job {id} has too many documents that nobody finished")))
     }
 
-    /// Keeps what a person said about items, named or accepted. It is a help for next time, so that its loss fails
-    /// nothing.
-    async fn remember(&self, job: &Job, document: &Document, edit: &Edit) {
-        for edit in edit.lines.iter().filter(|edit| edit.sku.is_some() || edit.accept == Some(true)) {
-            let Some((line, decision)) = document.lines().find(|(line, _)| line.line == edit.line) else {
-                continue;
-            };
-            let (Some(sku), Some(name)) = (&decision.sku, matching::names(line).into_iter().next()) else {
+    /// Keeps what a person said about items, named or accepted, and forgets what is taken back. It is a help for next
+    /// time, so that its loss fails nothing.
+    async fn remember(&self, job: &Job, before: &Document, document: &Document, edit: &Edit) {
+        let of_job = || Attr::S(job.job_id.to_string());
+        for edit in &edit.lines {
+            let of_line =
+                |document: &Document| document.invoice.lines.iter().position(|line| line.line == edit.line);
+            let Some(place) = of_line(document) else { continue };
+            let (was, is) = (&before.decisions[place], &document.decisions[place]);
+            let holds = |decision: &Decision| decision.confirmed && decision.excluded.is_none();
+            let Some(name) = matching::names(&document.invoice.lines[place]).into_iter().next() else {
                 continue;
             };
             let key = store::memory_key(&job.vendor_id, &name);
-            let item = Item::from([
-                ("sku".to_owned(), Attr::S(sku.clone())),
-                ("jobId".to_owned(), Attr::S(job.job_id.to_string())),
-            ]);
-            let write = Write::put(&INVOICE_JOBS, key, item, Condition::Always);
-            if let Err(error) = self.ports.tables.write(write).await {
-                tracing::warn!(job = %job.job_id, %error, name, "what a person said of an item is not remembered");
+            let write = match &is.sku {
+                Some(sku) if holds(is) && (was.sku != is.sku || !holds(was)) => {
+                    let item = [("sku".to_owned(), Attr::S(sku.clone())), ("jobId".to_owned(), of_job())];
+                    Write::put(&INVOICE_JOBS, key, Item::from(item), Condition::Always)
+                }
+                _ if holds(was) && !holds(is) => Write {
+                    table: &INVOICE_JOBS,
+                    key,
+                    condition: Condition::Equals("jobId", of_job()),
+                    change: tables::Change::Delete,
+                },
+                _ => continue,
+            };
+            match self.ports.tables.write(write).await {
+                // Another invoice said so, too.
+                Ok(()) | Err(tables::Error::Condition(_)) => {}
+                Err(error) => {
+                    tracing::warn!(job = %job.job_id, %error, name, "what a person said of an item is not remembered");
+                }
             }
         }
     }

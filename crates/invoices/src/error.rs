@@ -112,9 +112,10 @@ impl From<blobs::Error> for Error {
     fn from(error: blobs::Error) -> Self {
         match error {
             blobs::Error::Full => Self::Full,
-            blobs::Error::Corrupt | blobs::Error::NotFound | blobs::Error::Invalid(_) => {
-                Self::Damaged(error.to_string())
-            }
+            blobs::Error::Corrupt
+            | blobs::Error::NotFound
+            | blobs::Error::TooLarge(_)
+            | blobs::Error::Invalid(_) => Self::Damaged(error.to_string()),
             other => Self::Unavailable(other.to_string()),
         }
     }

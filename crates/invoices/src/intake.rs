@@ -158,9 +158,10 @@ impl Invoices {
         match self.ports.invoices.put(&job.file.key, bytes, Metadata::new(), Condition::Absent).await {
             Ok(_) => Ok(()),
             Err(blobs::Error::Precondition) => {
-                let there = self.ports.invoices.version(&job.file.key, None).await?;
-                if there.sha256 == sha256 {
-                    return Ok(());
+                match self.ports.invoices.version(&job.file.key, None, job.file.length).await {
+                    Ok(there) if there.sha256 == sha256 => return Ok(()),
+                    Ok(_) | Err(blobs::Error::TooLarge(_)) => {}
+                    Err(error) => return Err(error.into()),
                 }
                 let message = format!(
                     "job {} has a document already, and it is another one: ask for a new job",
@@ -189,11 +190,12 @@ impl Invoices {
                 }
                 _ => return Ok(job),
             }
-            let there =
-                self.ports.invoices.version(&job.file.key, None).await.map_err(|error| match error {
-                    blobs::Error::NotFound => Error::NotUploaded(id),
-                    other => other.into(),
-                })?;
+            let there = self.ports.invoices.version(&job.file.key, None, job.file.length).await;
+            let there = there.map_err(|error| match error {
+                blobs::Error::NotFound => Error::NotUploaded(id),
+                blobs::Error::TooLarge(length) => upload::other_length(id, &job.file, length),
+                other => other.into(),
+            })?;
             upload::announced(id, &job.file, there.bytes.len() as u64, there.sha256)?;
             let pinned = Pinned { version_id: there.version, sha256: there.sha256 };
             let change = Change::of(&job, self.ports.clock.now(), actor, "invoice.submit", |job| {

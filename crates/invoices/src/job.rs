@@ -14,6 +14,9 @@ use crate::State;
 pub struct JobId(ulid::Ulid);
 
 impl JobId {
+    /// None is greater.
+    pub const LAST: Self = Self(ulid::Ulid(u128::MAX));
+
     /// The id of a job that is made now; `random` must not be guessable, for who knows an id may ask for it.
     pub fn new(now: Timestamp, random: u128) -> Self {
         Self(ulid::Ulid::from_parts(u64::try_from(now.as_millis()).unwrap_or(0), random))

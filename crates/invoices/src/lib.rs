@@ -33,8 +33,10 @@ pub mod upload;
 pub mod work;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use contract::Timestamp;
+use futures::future::{BoxFuture, Shared};
 use matching::Known;
 use ports::Ports;
 use tokio::sync::Mutex;
@@ -50,8 +52,17 @@ pub const SELF: &str = "dvss";
 /// 128 random bits, from a source that nobody can guess; the simulator's is seeded.
 pub type Draw = Arc<dyn Fn() -> u128 + Send + Sync>;
 
-/// A look at the owner's items: when, and what there was.
-type Looked = (Timestamp, Arc<Known>);
+/// What a look at the owner's items found.
+#[derive(Clone)]
+struct Looked {
+    known: Arc<Known>,
+    at: Timestamp,
+    /// How long it is good for.
+    good_for: Duration,
+}
+
+/// A look at the owner's items, which goes on whoever waits for it no longer.
+type Look = Shared<BoxFuture<'static, Result<Looked, Arc<str>>>>;
 
 /// Everything about invoices, on these ports. Cheap to clone.
 #[derive(Clone)]
@@ -61,7 +72,7 @@ pub struct Invoices {
     /// What an operator may set.
     pub options: Arc<Options>,
     draw: Draw,
-    catalogue: Arc<Mutex<Option<Looked>>>,
+    catalogue: Arc<Mutex<Option<Look>>>,
 }
 
 /// Random bits of the machine's own source.

@@ -1,13 +1,14 @@
-//! Which item of the owner's stock a line is about. Pure; what is known is read beforehand ([`Known`]).
+//! Which item of the owner's stock a line is about. Pure; what is known is read beforehand ([`Known`], [`FirstUses`]).
 //!
 //! In this order, the first that answers wins: what a person said about the same item number of the same vendor
 //! ([`By::Remembered`]); the GTIN; an item number; nothing like it in stock, so it is new. What only looks alike is
-//! proposed and waits for a person, with what was compared; so does a line that counts in another unit than its item.
+//! proposed and waits for a person, with what was compared. So does a line whose GTIN or whose buyer's number says
+//! otherwise, whose number another seller's invoice used first, or that counts in another unit than its item.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use contract::VendorId;
-use readers::invoice::{Invoice, Line};
+use readers::invoice::{Invoice, Line, gtin14};
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::document::{By, Candidate, Decision, Match};
@@ -20,13 +21,18 @@ const MOST_COMPARISONS: usize = 20_000_000;
 /// Most candidates of a line.
 const MOST_CANDIDATES: usize = 5;
 
-/// What is known of items.
+/// The owner's items.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
-    /// The owner's items, by sku.
-    pub items: BTreeMap<String, Item>,
+    /// By sku.
+    items: BTreeMap<String, Item>,
     /// Some of the owner's items are not in `items`: what is not found may be there all the same.
-    pub incomplete: bool,
+    incomplete: bool,
+    /// The same by the number as people compare it.
+    by_number: BTreeMap<String, BTreeSet<String>>,
+    by_gtin: BTreeMap<String, BTreeSet<String>>,
+    /// Numbers as they are compared by likeness.
+    bare: Vec<Bare>,
 }
 
 /// What is known of an item.
@@ -36,8 +42,80 @@ pub struct Item {
     pub gtin: Option<String>,
     /// In what it is counted: a code or a word.
     pub unit: Option<String>,
-    /// Whose invoice brought it last, where nobody ever counted it: then it may be called by that vendor's number.
-    pub brought_by: Option<VendorId>,
+}
+
+/// An item number as it is compared by likeness.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Bare {
+    number: String,
+    figures: String,
+    sku: String,
+}
+
+impl Bare {
+    fn of(sku: &str) -> Self {
+        let number: String = plain(sku).chars().filter(|character| character.is_alphanumeric()).collect();
+        let figures = number.chars().filter(char::is_ascii_digit).collect();
+        Self { number, figures, sku: sku.to_owned() }
+    }
+
+    /// Whether a likeness of the two would mean anything: very short numbers are all alike, and of other figures is
+    /// another item (`LAMP-1000`, `LAMP-1001`).
+    fn is_comparable(&self, other: &Self) -> bool {
+        let (one, two) = (self.number.len(), other.number.len());
+        // Four of five letters at least are the same only where the lengths are about the same.
+        let near = one.abs_diff(two) * 5 <= one.max(two);
+        near && one >= 4 && two >= 4 && self.figures == other.figures
+    }
+}
+
+impl Known {
+    /// Of these items, by sku; `incomplete` where there are more.
+    pub fn of(items: BTreeMap<String, Item>, incomplete: bool) -> Self {
+        let mut by_number: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut by_gtin: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (sku, item) in &items {
+            by_number.entry(plain(sku)).or_default().insert(sku.clone());
+            // An item may be called by its GTIN.
+            for gtin in item.gtin.iter().chain([sku]).filter_map(|text| gtin14(text)) {
+                by_gtin.entry(gtin).or_default().insert(sku.clone());
+            }
+        }
+        let bare = items.keys().map(|sku| Bare::of(sku)).collect();
+        Self { items, incomplete, by_number, by_gtin, bare }
+    }
+}
+
+/// A new item that an invoice called by a number: whose invoice did so first, and what it said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstUse {
+    /// The vendor.
+    pub vendor: VendorId,
+    /// What the line said of it.
+    pub item: Item,
+}
+
+/// First uses of numbers, by the number as people compare it ([`plain`]).
+pub type FirstUses = BTreeMap<String, FirstUse>;
+
+/// Every number that a line calls its item by, as people compare it.
+pub fn spoken(line: &Line) -> impl Iterator<Item = String> {
+    let numbers = numbers(line).map(|(_, number)| number).chain(line.gtin.as_deref());
+    numbers.map(plain).filter(|number| !number.is_empty())
+}
+
+/// First uses of numbers for new items which an invoice brings, where nobody was before it.
+pub fn first_uses(invoice: &Invoice, decisions: &[Decision], given: &Given<'_>) -> FirstUses {
+    let mut uses = FirstUses::new();
+    for (line, decision) in invoice.lines.iter().zip(decisions) {
+        let is_new = decision.found.as_ref().is_some_and(|found| found.by == By::New);
+        let Some(number) = decision.sku.as_deref().filter(|_| is_new).map(plain) else { continue };
+        if !given.first.contains_key(&number) {
+            let item = Item { gtin: line.gtin.clone(), unit: line.unit.clone() };
+            uses.entry(number).or_insert(FirstUse { vendor: given.vendor.clone(), item });
+        }
+    }
+    uses
 }
 
 /// The names under which a line's item is remembered, the surest first: the seller's number, the GTIN, the
@@ -64,159 +142,186 @@ pub fn names(line: &Line) -> Vec<String> {
 /// What people said of a vendor's items, by [`names`].
 pub type Remembered = BTreeMap<String, String>;
 
-/// What becomes of the lines of a vendor's invoice if nobody says otherwise.
-pub fn propose(
-    invoice: &Invoice,
-    vendor: &VendorId,
-    known: &Known,
-    remembered: &Remembered,
-) -> Vec<Decision> {
-    let mut matcher = Matcher::of(vendor, known, remembered);
-    let decided = |line| in_unit(line, known, matcher.decide(line));
-    invoice.lines.iter().map(decided).collect()
+/// What is known when a vendor's invoice is matched.
+pub struct Given<'a> {
+    /// Whose invoice it is.
+    pub vendor: &'a VendorId,
+    /// The owner's items.
+    pub known: &'a Known,
+    /// First uses of the invoice's numbers.
+    pub first: &'a FirstUses,
+    /// What people said of the vendor's items.
+    pub remembered: &'a Remembered,
 }
 
-/// A decision about a line that counts in another unit than its item waits: ten cases are not ten pieces.
-fn in_unit(line: &Line, known: &Known, decision: Decision) -> Decision {
-    let of_item = decision.sku.as_ref().and_then(|sku| known.items.get(sku)?.unit.as_ref());
-    match (&line.unit, of_item) {
-        (Some(said), Some(unit)) if !units::same(said, unit) => {
-            let sku = decision.sku.as_deref().unwrap_or_default();
-            let doubt = format!(
-                "the line counts in {said}, and the stock of {sku} in {unit}: name the quantity in {unit}"
-            );
-            doubtful(Decision { unit: Some(unit.clone()), ..decision }, doubt)
-        }
-        _ => decision,
+/// What becomes of the lines of an invoice if nobody says otherwise.
+pub fn propose(invoice: &Invoice, given: &Given<'_>) -> Vec<Decision> {
+    let mut matcher = Matcher { given, left: MOST_COMPARISONS };
+    // Units of items that this very invoice brings first.
+    let mut fresh: BTreeMap<String, Option<&str>> = BTreeMap::new();
+    let mut decided = |line| {
+        let mut decision = matcher.decide(line);
+        let Some(sku) = decision.sku.clone() else { return decision };
+        let unit = given.unit(&sku).or_else(|| *fresh.entry(plain(&sku)).or_insert(line.unit.as_deref()));
+        decision.unit = other_unit(line, unit);
+        decision.accepted &= decision.unit.is_none();
+        decision
+    };
+    invoice.lines.iter().map(&mut decided).collect()
+}
+
+impl Given<'_> {
+    fn item(&self, sku: &str) -> impl Iterator<Item = &Item> {
+        let first = self.first.get(&plain(sku)).map(|first| &first.item);
+        self.known.items.get(sku).into_iter().chain(first)
+    }
+
+    fn unit(&self, sku: &str) -> Option<&str> {
+        self.item(sku).find_map(|item| item.unit.as_deref())
+    }
+
+    fn gtin(&self, sku: &str) -> Option<String> {
+        self.item(sku).find_map(|item| gtin14(item.gtin.as_deref()?))
+    }
+
+    /// In what an item that a person named for a line is counted, where that is something else than the line says.
+    pub fn other_unit(&self, line: &Line, sku: &str) -> Option<String> {
+        other_unit(line, self.unit(sku))
     }
 }
 
-/// The owner's items by what lines are compared with, and what else is known.
+/// The item's unit, where the line counts in another one: ten cases are not ten pieces.
+fn other_unit(line: &Line, of_item: Option<&str>) -> Option<String> {
+    let (said, unit) = (line.unit.as_deref()?, of_item?);
+    (!units::same(said, unit)).then(|| unit.to_owned())
+}
+
+/// Matches one line after the other.
 struct Matcher<'a> {
-    vendor: &'a VendorId,
-    known: &'a Known,
-    remembered: &'a Remembered,
-    by_sku: BTreeMap<String, &'a str>,
-    by_gtin: BTreeMap<String, BTreeSet<&'a str>>,
-    /// Numbers as they are compared by likeness.
-    bare: Vec<(String, &'a str)>,
+    given: &'a Given<'a>,
     /// Comparisons by likeness that may still be made.
     left: usize,
 }
 
-impl<'a> Matcher<'a> {
-    fn of(vendor: &'a VendorId, known: &'a Known, remembered: &'a Remembered) -> Self {
-        let mut by_gtin: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
-        for (sku, item) in &known.items {
-            // An item may be called by its GTIN.
-            for gtin in item.gtin.iter().map(String::as_str).chain([sku.as_str()]).filter_map(gtin14) {
-                by_gtin.entry(gtin).or_default().insert(sku);
-            }
-        }
-        Self {
-            vendor,
-            known,
-            remembered,
-            left: MOST_COMPARISONS,
-            by_sku: known.items.keys().map(|sku| (plain(sku), sku.as_str())).collect(),
-            by_gtin,
-            bare: known.items.keys().map(|sku| (bare(sku), sku.as_str())).collect(),
-        }
-    }
-
+impl Matcher<'_> {
     fn decide(&mut self, line: &Line) -> Decision {
-        let clean = line.flags.is_empty() && line.quantity.is_some();
-        let found = |sku: &str, by: By, reason: String| Decision {
-            sku: Some(sku.to_owned()),
-            found: Some(Match { by, reason }),
-            accepted: clean,
-            ..Decision::default()
-        };
-        let of_name = |name: String| Some((self.remembered.get(&name)?, name));
+        let Given { known, remembered, .. } = self.given;
+        let of_name = |name: String| Some((remembered.get(&name)?, name));
         if let Some((sku, name)) = names(line).into_iter().find_map(of_name) {
-            return found(sku, By::Remembered, format!("somebody said so of {} before", shown(&name)));
+            let reason = format!("somebody said so of {} before", shown(&name));
+            return found(line, sku, By::Remembered, reason).but(self.other_gtin(line, sku));
         }
-        let of_gtin = |gtin| Some((gtin, self.by_gtin.get(&gtin14(gtin)?)?));
-        if let Some((gtin, skus)) = line.gtin.as_deref().and_then(of_gtin) {
-            let mut skus = skus.iter();
-            if let (Some(sku), None) = (skus.next(), skus.next()) {
-                return found(sku, By::Gtin, format!("GTIN {gtin}"));
-            }
+        let of_gtin = |gtin| Some((gtin, known.by_gtin.get(&gtin14(gtin)?)?));
+        if let Some((gtin, skus)) = line.gtin.as_deref().and_then(of_gtin)
+            && let Some(sku) = only(skus)
+        {
+            return found(line, sku, By::Gtin, format!("GTIN {gtin}")).but(self.other_buyers(line, sku));
         }
-        if let Some((whose, number, sku)) = self.by_number(line) {
-            let wrong = line.gtin.as_ref().filter(|gtin| gtin14(gtin).is_none());
-            let wrong = wrong
-                .map_or_else(String::new, |gtin| format!("; {gtin} is no GTIN, its check digit is wrong"));
-            let decision = found(sku, By::Sku, format!("{whose} number {number}{wrong}"));
-            return match self.against(line, whose, sku) {
-                Some(doubt) => doubtful(decision, doubt),
-                None => decision,
-            };
+        if let Some(decision) = self.by_number(line) {
+            return decision;
         }
         let Some(candidates) = self.candidates(line) else {
-            return new(line, &found, "too many items to look for one that is like it", false);
+            return self.first_seen(line, "too many items to look for one that is like it", false);
         };
         if let Some(first) = candidates.first() {
             let reason = format!("looks like {}: {}", first.sku, first.reason);
-            let decision = doubtful(found(&first.sku, By::Likeness, reason.clone()), reason);
+            let decision = found(line, &first.sku, By::Likeness, reason.clone()).but(Some(reason));
             return Decision { candidates, ..decision };
         }
-        if self.known.incomplete {
+        if known.incomplete {
             let why = "stock has more items than are looked at: it may be there all the same";
-            return new(line, &found, why, false);
+            return self.first_seen(line, why, false);
         }
-        new(line, &found, "a new item: nothing in stock is like it", true)
+        self.first_seen(line, "a new item: nothing in stock is like it", true)
     }
 
-    /// The item that is called by one of the line's numbers, and whose number that is.
-    fn by_number(&self, line: &'a Line) -> Option<(&'static str, &'a str, &'a str)> {
-        [(BUYERS, &line.buyer_sku), ("the seller's", &line.seller_sku), ("the", &line.sku)]
-            .into_iter()
-            .find_map(|(whose, number)| {
-                let number = number.as_deref()?;
-                Some((whose, number, *self.by_sku.get(&plain(number))?))
-            })
-    }
-
-    /// What speaks against an item that is called by a line's number. GTINs are unique everywhere; a seller's numbers
-    /// are unique among its own.
-    fn against(&self, line: &Line, whose: &str, sku: &str) -> Option<String> {
-        let item = self.known.items.get(sku)?;
-        let ours = line.gtin.as_deref().and_then(gtin14);
-        let theirs = item.gtin.as_deref().and_then(gtin14);
-        match (ours, theirs) {
-            (Some(ours), Some(theirs)) if ours != theirs => {
-                return Some(format!(
-                    "{whose} number is {sku}'s, but the GTIN is {ours} and {sku}'s is {theirs}"
-                ));
+    /// The item in stock that is called by one of the line's numbers: by the very number, else by one that people take
+    /// for the same.
+    fn by_number(&self, line: &Line) -> Option<Decision> {
+        let known = self.given.known;
+        for (whose, number) in numbers(line) {
+            let number = number.trim();
+            if known.items.contains_key(number) {
+                let decision = found(line, number, By::Sku, format!("{whose} number {number}"));
+                return Some(decision.but(self.against(line, whose, number)));
             }
-            _ => {}
+            let Some(skus) = known.by_number.get(&plain(number)) else { continue };
+            let Some(first) = skus.first() else { continue };
+            let decision = found(line, first, By::Sku, format!("{whose} number {number}"));
+            if skus.len() == 1 {
+                return Some(decision.but(self.against(line, whose, first)));
+            }
+            let candidate = |sku: &String| Candidate {
+                sku: sku.clone(),
+                likeness: 100,
+                reason: format!("{number} and {sku} differ in case or blanks"),
+            };
+            let candidates = skus.iter().take(MOST_CANDIDATES).map(candidate).collect();
+            let doubt =
+                format!("{} items are called {number} but for case and blanks: which one is it?", skus.len());
+            return Some(Decision { candidates, ..decision.but(Some(doubt)) });
         }
-        let other = item.brought_by.as_ref().filter(|other| *other != self.vendor && whose != BUYERS)?;
-        Some(format!(
-            "{sku} is an item that an invoice of {other} brought, and each seller has numbers of its own: is it the same?"
-        ))
+        None
+    }
+
+    /// What speaks against an item that is called by a line's number.
+    fn against(&self, line: &Line, whose: &str, sku: &str) -> Option<String> {
+        self.other_gtin(line, sku).or_else(|| self.other_sellers(line, whose, sku))
+    }
+
+    /// GTINs are unique everywhere.
+    fn other_gtin(&self, line: &Line, sku: &str) -> Option<String> {
+        let (ours, theirs) = (gtin14(line.gtin.as_deref()?)?, self.given.gtin(sku)?);
+        (ours != theirs).then(|| format!("the line's GTIN is {ours}, and that of {sku} is {theirs}"))
+    }
+
+    /// The buyer's numbers are the owner's own.
+    fn other_buyers(&self, line: &Line, sku: &str) -> Option<String> {
+        let number = line.buyer_sku.as_deref()?.trim();
+        let others = self.given.known.by_number.get(&plain(number))?;
+        (!others.contains(sku))
+            .then(|| format!("the GTIN is that of {sku}, and the buyer's number is {number}"))
+    }
+
+    /// A seller's numbers are unique among its own.
+    fn other_sellers(&self, line: &Line, whose: &str, sku: &str) -> Option<String> {
+        let FirstUse { vendor: first, .. } = self.given.first.get(&plain(sku))?;
+        let is_same =
+            line.gtin.as_deref().and_then(gtin14).is_some_and(|gtin| self.given.gtin(sku) == Some(gtin));
+        (first != self.given.vendor && whose != BUYERS && !is_same).then(|| {
+            format!("an invoice of {first} brought {sku} first, and each seller has numbers of its own: is it the same?")
+        })
+    }
+
+    /// A line whose item is not in stock: by the number that the owner would call it by.
+    fn first_seen(&self, line: &Line, why: &str, sure: bool) -> Decision {
+        let gtin = line.gtin.as_deref().map(|gtin| (BUYERS, gtin));
+        let own = |(whose, _): &(&str, &str)| *whose != SELLERS;
+        let Some((whose, name)) = numbers(line).find(own).or(gtin) else { return Decision::default() };
+        let decision = found(line, name.trim(), By::New, why.to_owned());
+        let decision = Decision { accepted: decision.accepted && sure, ..decision };
+        decision.but(self.against(line, whose, name.trim()))
     }
 
     /// Items that look like the line's numbers, the likeliest first; `None` where that would take too long.
     fn candidates(&mut self, line: &Line) -> Option<Vec<Candidate>> {
-        let numbers: BTreeSet<String> = [&line.buyer_sku, &line.seller_sku, &line.sku]
-            .into_iter()
-            .flatten()
-            .map(|number| bare(number))
+        let known = self.given.known;
+        let numbers: BTreeMap<String, Bare> = numbers(line)
+            .map(|(_, number)| Bare::of(number))
+            .map(|bare| (bare.number.clone(), bare))
             .collect();
-        self.left = self.left.checked_sub(self.bare.len() * numbers.len())?;
+        self.left = self.left.checked_sub(known.bare.len() * numbers.len())?;
         let mut candidates: Vec<Candidate> = Vec::new();
-        for (theirs, sku) in &self.bare {
+        for theirs in &known.bare {
             let best = numbers
-                .iter()
-                .filter(|number| comparable(number, theirs))
-                .map(|number| (likeness(number, theirs), number));
+                .values()
+                .filter(|number| number.is_comparable(theirs))
+                .map(|number| (likeness(&number.number, &theirs.number), &number.number));
             let Some((likeness, number)) = best.max().filter(|(likeness, _)| *likeness >= LIKE) else {
                 continue;
             };
-            let reason = format!("{number} and {theirs} are {likeness} % alike");
-            candidates.push(Candidate { sku: (*sku).to_owned(), likeness, reason });
+            let reason = format!("{number} and {} are {likeness} % alike", theirs.number);
+            candidates.push(Candidate { sku: theirs.sku.clone(), likeness, reason });
         }
         candidates
             .sort_by(|one, other| other.likeness.cmp(&one.likeness).then_with(|| one.sku.cmp(&other.sku)));
@@ -225,31 +330,35 @@ impl<'a> Matcher<'a> {
     }
 }
 
-/// Whose number it is that is the owner's own, and sure.
+/// Whose number it is.
 const BUYERS: &str = "the buyer's";
+const SELLERS: &str = "the seller's";
 
-/// A decision that waits for a person, and why.
-fn doubtful(decision: Decision, doubt: String) -> Decision {
-    Decision { doubt: Some(doubt), accepted: false, ..decision }
+/// A line's numbers, and whose they are; the surest first.
+fn numbers(line: &Line) -> impl Iterator<Item = (&'static str, &str)> {
+    let numbers = [(BUYERS, &line.buyer_sku), (SELLERS, &line.seller_sku), ("the", &line.sku)];
+    let some = numbers.into_iter().filter_map(|(whose, number)| Some((whose, number.as_deref()?)));
+    some.filter(|(_, number)| !number.trim().is_empty())
 }
 
-/// A line whose item nobody knows: by the number that the owner would call it by.
-fn new(line: &Line, found: &dyn Fn(&str, By, String) -> Decision, why: &str, sure: bool) -> Decision {
-    let name = line.buyer_sku.as_ref().or(line.sku.as_ref()).or(line.gtin.as_ref());
-    let Some(name) = name.map(|name| name.trim()).filter(|name| !name.is_empty()) else {
-        return Decision::default();
-    };
-    let decision = found(name, By::New, why.to_owned());
-    Decision { accepted: decision.accepted && sure, ..decision }
+fn only(skus: &BTreeSet<String>) -> Option<&String> {
+    skus.first().filter(|_| skus.len() == 1)
 }
 
-/// Whether a likeness of the two would mean anything: very short numbers are all alike, and of other figures is
-/// another item (`LAMP-1000`, `LAMP-1001`).
-fn comparable(one: &str, other: &str) -> bool {
-    let figures = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
-    // Four of five letters at least are the same only where the lengths are about the same.
-    let near = one.len().abs_diff(other.len()) * 5 <= one.len().max(other.len());
-    near && one.len() >= 4 && other.len() >= 4 && figures(one) == figures(other)
+fn found(line: &Line, sku: &str, by: By, reason: String) -> Decision {
+    Decision {
+        sku: Some(sku.to_owned()),
+        found: Some(Match { by, reason }),
+        accepted: line.flags.is_empty() && line.quantity.is_some(),
+        ..Decision::default()
+    }
+}
+
+impl Decision {
+    /// The same, waiting for a person where something speaks against it.
+    fn but(self, doubt: Option<String>) -> Self {
+        Self { accepted: self.accepted && doubt.is_none(), doubt, ..self }
+    }
 }
 
 #[expect(
@@ -262,27 +371,9 @@ fn likeness(one: &str, other: &str) -> u8 {
 }
 
 /// A number as people compare it: NFKC, no matter the case, blanks as one.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let text: String = text.nfkc().flat_map(char::to_uppercase).collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// The letters and figures alone.
-fn bare(text: &str) -> String {
-    plain(text).chars().filter(|character| character.is_alphanumeric()).collect()
-}
-
-/// A GTIN in its longest form, by which those of 8, 12, 13 and 14 digits compare (GS1 General Specifications, 3.3).
-fn gtin14(text: &str) -> Option<String> {
-    let digits = text.trim();
-    let shaped = matches!(digits.len(), 8 | 12 | 13 | 14) && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let sum: u32 = digits
-        .bytes()
-        .rev()
-        .enumerate()
-        .map(|(at, digit)| u32::from(digit.wrapping_sub(b'0')) * [1, 3][at % 2])
-        .sum();
-    (shaped && sum.is_multiple_of(10)).then(|| format!("{digits:0>14}"))
 }
 
 fn shown(name: &str) -> String {
@@ -311,15 +402,35 @@ mod tests {
     fn known(items: &[(&str, Option<&str>)]) -> Known {
         let item = |gtin: &Option<&str>| Item { gtin: gtin.map(str::to_owned), ..Item::default() };
         let items = items.iter().map(|(sku, gtin)| ((*sku).to_owned(), item(gtin)));
-        Known { items: items.collect(), ..Known::default() }
+        Known::of(items.collect(), false)
     }
 
     fn vendor(id: &str) -> VendorId {
         VendorId::parse(id).expect("an id")
     }
 
+    /// What becomes of one line of acme's.
+    fn asked(line: &Line, known: &Known, first: &FirstUses, remembered: &Remembered) -> Decision {
+        proposed(vec![line.clone()], known, first, remembered).remove(0)
+    }
+
+    fn proposed(
+        lines: Vec<Line>,
+        known: &Known,
+        first: &FirstUses,
+        remembered: &Remembered,
+    ) -> Vec<Decision> {
+        let mut invoice: Invoice = serde_json::from_value(serde_json::json!({
+            "format": "ubl", "kind": "invoice", "supplier": {}, "buyer": {}, "lines": [], "adjustments": [],
+            "totals": {}, "flags": [], "evidence": {},
+        }))
+        .expect("an invoice");
+        invoice.lines = lines;
+        propose(&invoice, &Given { vendor: &vendor("acme"), known, first, remembered })
+    }
+
     fn decided(line: &Line, known: &Known) -> Decision {
-        Matcher::of(&vendor("acme"), known, &Remembered::new()).decide(line)
+        asked(line, known, &FirstUses::new(), &Remembered::new())
     }
 
     fn by(decision: &Decision) -> Option<(By, &str, bool)> {
@@ -335,8 +446,7 @@ mod tests {
             Some((By::Gtin, "BOLT-8", true))
         );
         let remembered = Remembered::from([("seller#TB100A4".to_owned(), "BINDER".to_owned())]);
-        let decision =
-            Matcher::of(&vendor("acme"), &known, &remembered).decide(&line(Some(" tb100a4 "), None));
+        let decision = asked(&line(Some(" tb100a4 "), None), &known, &FirstUses::new(), &remembered);
         assert_eq!(by(&decision), Some((By::Remembered, "BINDER", true)));
     }
 
@@ -381,34 +491,70 @@ mod tests {
     }
 
     #[test]
+    fn whatever_finds_an_item_another_gtin_or_buyers_number_is_a_doubt() {
+        let known = known(&[("HT-1", Some("4012345001235")), ("HT-2", None)]);
+        let remembered = Remembered::from([("seller#77".to_owned(), "HT-1".to_owned())]);
+        let ask = |line: &Line| asked(line, &known, &FirstUses::new(), &remembered);
+        assert_eq!(by(&ask(&line(Some("77"), None))), Some((By::Remembered, "HT-1", true)));
+        let other = ask(&line(Some("77"), Some("4000050986428")));
+        assert_eq!(by(&other), Some((By::Remembered, "HT-1", false)));
+        let buyers = Line { buyer_sku: Some("HT-2".to_owned()), ..line(None, Some("4012345001235")) };
+        assert_eq!(by(&ask(&buyers)), Some((By::Gtin, "HT-1", false)));
+    }
+
+    #[test]
+    fn the_very_number_wins_over_one_that_differs_in_case() {
+        let known = known(&[("AB-1", None), ("ab-1", None)]);
+        for exact in ["AB-1", "ab-1"] {
+            assert_eq!(by(&decided(&line(Some(exact), None), &known)), Some((By::Sku, exact, true)));
+        }
+        let either = decided(&line(Some("Ab-1"), None), &known);
+        assert!(!either.accepted && either.doubt.is_some() && either.candidates.len() == 2, "{either:?}");
+    }
+
+    #[test]
     fn a_number_of_another_sellers_item_waits_for_a_person() {
-        let brought = |by: &str| Item { brought_by: Some(vendor(by)), ..Item::default() };
-        let items = [("1001".to_owned(), brought("south")), ("1002".to_owned(), brought("acme"))];
-        let known = Known { items: BTreeMap::from(items), ..Known::default() };
-        let theirs = decided(&line(Some("1001"), None), &known);
-        assert_eq!(by(&theirs), Some((By::Sku, "1001", false)));
-        assert!(theirs.doubt.is_some_and(|doubt| doubt.contains("south")));
-        assert_eq!(by(&decided(&line(Some("1002"), None), &known)), Some((By::Sku, "1002", true)));
-        let own = Line { buyer_sku: Some("1001".to_owned()), ..line(Some("77"), None) };
-        assert_eq!(by(&decided(&own, &known)), Some((By::Sku, "1001", true)), "the owner's own number");
+        let first = |by: &str, gtin: Option<&str>| FirstUse {
+            vendor: vendor(by),
+            item: Item { gtin: gtin.map(str::to_owned), unit: None },
+        };
+        let uses = FirstUses::from([
+            ("1001".to_owned(), first("south", Some("4012345001235"))),
+            ("1002".to_owned(), first("acme", None)),
+        ]);
+        let ask = |line: &Line, known: &Known| asked(line, known, &uses, &Remembered::new());
+        // Whether it was booked meanwhile or not.
+        for (stock, how) in [(known(&[("1001", None), ("1002", None)]), By::Sku), (Known::default(), By::New)]
+        {
+            let theirs = ask(&line(Some("1001"), None), &stock);
+            assert_eq!(by(&theirs), Some((how, "1001", false)));
+            assert!(theirs.doubt.is_some_and(|doubt| doubt.contains("south")));
+            assert_eq!(by(&ask(&line(Some("1002"), None), &stock)), Some((how, "1002", true)));
+            let own = Line { buyer_sku: Some("1001".to_owned()), ..line(Some("77"), None) };
+            assert_eq!(by(&ask(&own, &stock)), Some((how, "1001", true)), "the owner's own number");
+            let same = ask(&line(Some("1001"), Some("4012345001235")), &stock);
+            assert_eq!(by(&same), Some((how, "1001", true)), "the same GTIN");
+        }
     }
 
     #[test]
     fn another_unit_than_the_items_waits_for_a_person() {
         let pieces = Item { unit: Some("EA".to_owned()), ..Item::default() };
-        let known = Known { items: BTreeMap::from([("A1".to_owned(), pieces)]), ..Known::default() };
-        let counted = |unit: Option<&str>| {
-            let line = Line { unit: unit.map(str::to_owned), ..line(Some("A1"), None) };
-            let decision = decided(&line, &known);
-            in_unit(&line, &known, decision)
-        };
+        let known = Known::of(BTreeMap::from([("A1".to_owned(), pieces)]), false);
+        let counted =
+            |sku: &str, unit: Option<&str>| Line { unit: unit.map(str::to_owned), ..line(Some(sku), None) };
         for same in [None, Some("H87"), Some("pcs")] {
-            assert_eq!(by(&counted(same)), Some((By::Sku, "A1", true)), "{same:?}");
+            assert_eq!(by(&decided(&counted("A1", same), &known)), Some((By::Sku, "A1", true)), "{same:?}");
         }
-        let cases = counted(Some("CS"));
-        assert_eq!(by(&cases), Some((By::Sku, "A1", false)));
-        assert_eq!(cases.unit.as_deref(), Some("EA"));
-        assert!(cases.doubt.is_some_and(|doubt| doubt.contains("CS") && doubt.contains("EA")));
+        let cases = decided(&counted("A1", Some("CS")), &known);
+        assert_eq!((by(&cases), cases.unit.as_deref()), (Some((By::Sku, "A1", false)), Some("EA")));
+        // Of a new item the first line says it.
+        let lines = vec![counted("N-1", Some("EA")), counted("n-1", Some("CS")), counted("N-1", Some("PCE"))];
+        let units: Vec<_> = proposed(lines, &known, &FirstUses::new(), &Remembered::new())
+            .into_iter()
+            .map(|decision| (decision.accepted, decision.unit))
+            .collect();
+        assert_eq!(units, [(true, None), (false, Some("EA".to_owned())), (true, None)]);
     }
 
     #[test]
@@ -416,9 +562,9 @@ mod tests {
         let known = Known { incomplete: true, ..known(&[("A1B2", None)]) };
         assert_eq!(by(&decided(&line(Some("QX-77"), None), &known)), Some((By::New, "QX-77", false)));
         assert_eq!(by(&decided(&line(Some("a1b2"), None), &known)), Some((By::Sku, "A1B2", true)));
-        let (acme, remembered) = (vendor("acme"), Remembered::new());
-        let mut tired = Matcher { left: 0, ..Matcher::of(&acme, &known, &remembered) };
-        let decision = tired.decide(&line(Some("QX-77"), None));
+        let (acme, first, remembered) = (vendor("acme"), FirstUses::new(), Remembered::new());
+        let given = Given { vendor: &acme, known: &known, first: &first, remembered: &remembered };
+        let decision = Matcher { given: &given, left: 0 }.decide(&line(Some("QX-77"), None));
         assert_eq!(by(&decision), Some((By::New, "QX-77", false)), "nobody looked");
     }
 

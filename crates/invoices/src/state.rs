@@ -44,16 +44,17 @@ impl State {
     pub fn followers(self) -> &'static [Self] {
         match self {
             Self::AwaitingUpload => &[Self::Queued, Self::Expired],
-            Self::Queued => &[Self::Parsing],
+            Self::Queued => &[Self::Queued, Self::Parsing],
             // Taken over; given back for another try; read; given up.
             Self::Parsing => &[Self::Parsing, Self::Queued, Self::Review, Self::Failed],
             // An edit; an apply.
             Self::Review => &[Self::Review, Self::Applying],
-            Self::Applying => &[Self::Applied, Self::Reversed],
+            // What holds it up became known; all of it is out.
+            Self::Applying => &[Self::Applying, Self::Applied, Self::Reversed],
             // A reversal is on its way.
             Self::Applied => &[Self::Applying],
-            // Applied again.
-            Self::Reversed => &[Self::Applying],
+            // Applied again, as it was or after an edit.
+            Self::Reversed => &[Self::Applying, Self::Review],
             Self::Failed | Self::Expired => &[],
         }
     }

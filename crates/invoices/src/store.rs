@@ -4,16 +4,20 @@
 //! not be there without it (claims, the audit). So the log has every version once, and a change that was read too
 //! late changes nothing.
 
+use std::collections::BTreeSet;
+
 use contract::{Fingerprint, Timestamp, VendorId};
 use ports::tables::{self, Attr, Condition, Cursor, Item, Key, Query, Row, Tables, Write, get_one};
 use stores::audit::{self, Deed};
 use stores::tables::INVOICE_JOBS;
 
 use crate::job::Event;
+use crate::matching::{self, FirstUse, FirstUses};
 use crate::{Error, Job, JobId, State};
 
 const JOB: &str = "job";
 const EVENT: &str = "event#";
+const FIRST_USE: &str = "first";
 const BY_STATE: &str = INVOICE_JOBS.indexes[0].name;
 /// How often a transaction that was not answered is asked again.
 const ATTEMPTS: u32 = 5;
@@ -149,18 +153,14 @@ pub async fn load(tables: &dyn Tables, id: JobId) -> Result<Option<Job>, Error> 
     item.map(|item| read(&item, &id.to_string())).transpose()
 }
 
-/// Of each job whose it is; nothing of one that is not there.
-pub async fn vendors(tables: &dyn Tables, ids: &[JobId]) -> Result<Vec<Option<VendorId>>, Error> {
-    let mut vendors = Vec::with_capacity(ids.len());
+/// Which of those jobs are there.
+pub async fn are_there(tables: &dyn Tables, ids: &[JobId]) -> Result<Vec<bool>, Error> {
+    let mut there = Vec::with_capacity(ids.len());
     for ids in ids.chunks(100) {
         let keys: Vec<Key> = ids.iter().map(|id| key_of(*id)).collect();
-        let rows = tables.get(&INVOICE_JOBS, &keys).await?;
-        for (id, row) in ids.iter().zip(rows) {
-            let job = row.map(|row| read(&row, &id.to_string())).transpose()?;
-            vendors.push(job.map(|job| job.vendor_id));
-        }
+        there.extend(tables.get(&INVOICE_JOBS, &keys).await?.iter().map(Option::is_some));
     }
-    Ok(vendors)
+    Ok(there)
 }
 
 /// A job that must be there.
@@ -186,20 +186,28 @@ pub async fn events(tables: &dyn Tables, id: JobId) -> Result<Vec<Event>, Error>
     }
 }
 
-/// One page of the jobs in a state, the last changed first (or last); strongly read, though a job that is changing
-/// just now may be on no page or still be on one.
+/// In which order jobs are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The last changed last.
+    OldestFirst,
+    /// The last changed first, of those that changed at that time or before.
+    NewestFirst(Option<Timestamp>),
+}
+
+/// One page of the jobs in a state; strongly read, though a job that is changing just now may be on no page or still be
+/// on one.
 pub async fn in_state(
     tables: &dyn Tables,
     state: State,
-    newest_first: bool,
+    order: Order,
     after: Option<Cursor>,
     limit: usize,
 ) -> Result<(Vec<Job>, Option<Cursor>), Error> {
-    let query = Query {
-        descending: newest_first,
-        limit,
-        after,
-        ..Query::over(&INVOICE_JOBS, BY_STATE, state.as_str())
+    let query = Query { limit, after, ..Query::over(&INVOICE_JOBS, BY_STATE, state.as_str()) };
+    let query = match order {
+        Order::OldestFirst => query,
+        Order::NewestFirst(to) => Query { descending: true, to: to.map(|to| to.sortable()), ..query },
     };
     let page = tables.query(query).await?;
     let keys: Vec<Key> = page.rows.into_iter().map(|Row { key, .. }| key).collect();
@@ -221,13 +229,51 @@ pub async fn in_state(
 
 /// A supplier's item number, as a key of what people said about it.
 pub fn memory_key(vendor: &VendorId, name: &str) -> Key {
-    // Names are the supplier's words, of any length.
-    let name = if name.len() <= MAX_NAME {
-        name.to_owned()
-    } else {
-        Fingerprint::of_bytes(name.as_bytes()).to_string()
-    };
-    Key::sorted(format!("items#{vendor}"), name)
+    Key::sorted(format!("items#{vendor}"), short(name))
+}
+
+/// A number, as a key of who used it first for a new item.
+fn first_use_key(number: &str) -> Key {
+    Key::sorted(format!("named#{}", short(number)), FIRST_USE)
+}
+
+/// Names are the supplier's words, of any length.
+fn short(name: &str) -> String {
+    if name.len() <= MAX_NAME { name.to_owned() } else { Fingerprint::of_bytes(name.as_bytes()).to_string() }
+}
+
+/// Which of those numbers invoices used for new items, and whose did so first. `numbers` are
+/// [plain](crate::matching::plain).
+pub async fn first_uses(tables: &dyn Tables, numbers: &BTreeSet<String>) -> Result<FirstUses, Error> {
+    let numbers: Vec<&String> = numbers.iter().collect();
+    let mut named = FirstUses::new();
+    for numbers in numbers.chunks(100) {
+        let keys: Vec<Key> = numbers.iter().map(|number| first_use_key(number)).collect();
+        let rows = tables.get(&INVOICE_JOBS, &keys).await?;
+        for (number, row) in numbers.iter().zip(rows) {
+            let Some(row) = row else { continue };
+            let text = |name: &str| row.get(name).and_then(Attr::as_str).map(str::to_owned);
+            let vendor = text("vendorId").and_then(|vendor| VendorId::parse(vendor).ok());
+            let vendor = vendor
+                .ok_or_else(|| Error::Damaged(format!("the row of the number {number} names no vendor")))?;
+            let item = matching::Item { gtin: text("gtin"), unit: text("unit") };
+            named.insert((*number).clone(), FirstUse { vendor, item });
+        }
+    }
+    Ok(named)
+}
+
+/// Notes that an invoice used a number for a new item, where nobody did before; whether it was the first.
+pub async fn use_first(tables: &dyn Tables, number: &str, first: &FirstUse) -> Result<bool, Error> {
+    let FirstUse { vendor, item: matching::Item { gtin, unit } } = first;
+    let mut row = Item::from([("vendorId".to_owned(), Attr::S(vendor.to_string()))]);
+    let told = [("gtin", gtin), ("unit", unit)];
+    row.extend(told.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Attr::S(text.clone()?)))));
+    match tables.write(Write::put(&INVOICE_JOBS, first_use_key(number), row, Condition::Absent)).await {
+        Ok(()) => Ok(true),
+        Err(tables::Error::Condition(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn key_of(id: JobId) -> Key {

@@ -97,10 +97,7 @@ impl Secret {
 /// Whether bytes are those that were announced.
 pub fn announced(job: JobId, file: &File, length: u64, sha256: Fingerprint) -> Result<(), Error> {
     if length != file.length {
-        return Err(Error::OtherBytes(format!(
-            "job {job} was announced with {} bytes, and {length} are there",
-            file.length
-        )));
+        return Err(other_length(job, file, length));
     }
     match file.sha256 {
         Some(wanted) if wanted != sha256 => Err(Error::OtherBytes(format!(
@@ -108,6 +105,11 @@ pub fn announced(job: JobId, file: &File, length: u64, sha256: Fingerprint) -> R
         ))),
         _ => Ok(()),
     }
+}
+
+/// There are so many bytes, and others were announced.
+pub fn other_length(job: JobId, file: &File, length: u64) -> Error {
+    Error::OtherBytes(format!("job {job} was announced with {} bytes, and {length} are there", file.length))
 }
 
 #[cfg(test)]

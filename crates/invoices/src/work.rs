@@ -5,20 +5,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::Timestamp;
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use ports::blobs;
 use ports::tables::Attr;
-use readers::invoice::{Invoice, Reading};
+use readers::invoice::{Invoice, PageSize, Reading};
 use stores::tables::INVOICE_JOBS;
 
 use crate::document::{Decision, Document};
 use crate::intake::lost;
 use crate::job::{Lease, Reason, Summary};
-use crate::matching::Known;
+use crate::matching::{FirstUses, Given, Known};
 use crate::store::{self, Change, Refused};
-use crate::{Error, Invoices, Job, JobId, SELF, State, matching, stock};
+use crate::{Error, Invoices, Job, JobId, Look, Looked, SELF, State, matching, stock};
 
 /// How long a look at the owner's items is good for.
 const CATALOGUE_FOR: Duration = Duration::from_secs(5);
+/// Invoices of a document, or numbers of an invoice, that are written at once.
+const AT_ONCE: usize = 16;
+/// Looks at numbers that others use for the first time, too.
+const LOOKS: u32 = 4;
 
 /// Whether a job is the worker's to parse now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +51,8 @@ impl Invoices {
             (State::Parsing, None) => {}
             _ => return Ok(Take::NotNow),
         }
-        // Whoever had it: a lease that ended is an attempt that came to no end.
-        let abandoned = job.lease.as_ref();
+        // Another worker's lease that ended is an attempt that came to no end; our own is one that takes long.
+        let abandoned = job.lease.as_ref().filter(|lease| lease.holder != holder);
         let attempts = job.attempts + u32::from(abandoned.is_some());
         if abandoned.is_some() && attempts >= self.options.attempts {
             let message = format!("the worker that read it came to no end ({attempts} attempts)");
@@ -74,9 +80,11 @@ impl Invoices {
             let message = format!("{what}: upload it anew");
             Ok(Err(Reason { code: "replaced".to_owned(), message }))
         };
-        match self.ports.invoices.version(&job.file.key, Some(&pinned.version_id)).await {
+        match self.ports.invoices.version(&job.file.key, Some(&pinned.version_id), job.file.length).await {
             Ok(there) if there.sha256 == pinned.sha256 => Ok(Ok(there.bytes)),
-            Ok(_) | Err(blobs::Error::Corrupt) => gone("the document is not the one that was submitted"),
+            Ok(_) | Err(blobs::Error::Corrupt | blobs::Error::TooLarge(_)) => {
+                gone("the document is not the one that was submitted")
+            }
             Err(blobs::Error::NotFound) => gone("the document that was submitted is gone"),
             Err(error) => Err(error.into()),
         }
@@ -87,23 +95,21 @@ impl Invoices {
     pub async fn read(&self, job: &Job, reading: Reading) -> Result<(), Error> {
         let Reading { invoices, pages } = reading;
         let catalogue = self.catalogue().await?;
-        let mut first = None;
-        for (index, invoice) in (0..).zip(invoices) {
-            let known =
-                index > 0 && store::load(&*self.ports.tables, job.job_id.sibling(index)).await?.is_some();
-            if known {
-                // The same attempt's, or an earlier one's: the document's bytes are pinned, so that it says the same.
-                continue;
-            }
-            let (invoice, decisions) = self.propose(job, invoice, &catalogue).await?;
-            let document =
-                Document { version: 1, invoice, decisions, flags_accepted: false, pages: pages.clone() };
-            match index {
-                0 => first = Some(document),
-                _ => self.sibling(job, index, document).await?,
-            }
-        }
-        let mut document = first.ok_or_else(|| Error::Damaged("a reading without an invoice".to_owned()))?;
+        let mut invoices = (0..).zip(invoices);
+        let first = invoices.next();
+        let others: Vec<(u32, Invoice)> = invoices.collect();
+        let ids: Vec<JobId> = others.iter().map(|(index, _)| job.job_id.sibling(*index)).collect();
+        let there = store::are_there(&*self.ports.tables, &ids).await?;
+        // Those that are there are the same attempt's, or an earlier one's: the document's bytes are pinned, so that it
+        // says the same.
+        let others = others.into_iter().zip(there).filter(|(_, there)| !there).map(|(other, _)| other);
+        let made: Vec<BoxFuture<'_, Result<(), Error>>> = others
+            .map(|(index, invoice)| self.sibling(job, index, invoice, pages.clone(), &catalogue).boxed())
+            .collect();
+        stream::iter(made).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        let (_, invoice) = first.ok_or_else(|| Error::Damaged("a reading without an invoice".to_owned()))?;
+        let (invoice, decisions) = self.propose(job, invoice, &catalogue).await?;
+        let mut document = Document::of(invoice, decisions, pages);
         document.version = job.document.unwrap_or(0) + 1;
         self.put(job.job_id, &mut document).await?;
         let change =
@@ -125,7 +131,16 @@ impl Invoices {
     }
 
     /// Makes the job of another invoice of a document.
-    async fn sibling(&self, job: &Job, index: u32, mut document: Document) -> Result<(), Error> {
+    async fn sibling(
+        &self,
+        job: &Job,
+        index: u32,
+        invoice: Invoice,
+        pages: Vec<PageSize>,
+        catalogue: &Arc<Known>,
+    ) -> Result<(), Error> {
+        let (invoice, decisions) = self.propose(job, invoice, catalogue).await?;
+        let mut document = Document::of(invoice, decisions, pages);
         let now = self.ports.clock.now();
         let mut own = Job {
             job_id: job.job_id.sibling(index),
@@ -212,45 +227,108 @@ impl Invoices {
         }
     }
 
-    /// The owner's items as they were a moment ago; many documents share one look.
-    async fn catalogue(&self) -> Result<Arc<Known>, Error> {
-        let mut kept = self.catalogue.lock().await;
-        let now = self.ports.clock.now();
-        let fresh = |(at, _): &&(Timestamp, Arc<Known>)| now >= *at && now.since(*at) < CATALOGUE_FOR;
-        if let Some((_, known)) = kept.as_ref().filter(fresh) {
-            return Ok(Arc::clone(known));
-        }
-        let known =
-            stock::catalogue(&*self.ports.tables, &self.options.owner, self.options.catalogue).await?;
-        let known = Arc::new(known);
-        *kept = Some((now, Arc::clone(&known)));
-        Ok(known)
+    /// The owner's items as they were a moment ago; many documents share one look. Where that takes long it is good for
+    /// long, and goes on where the one who asked has no more time.
+    pub(crate) async fn catalogue(&self) -> Result<Arc<Known>, Error> {
+        let look = {
+            let mut kept = self.catalogue.lock().await;
+            let now = self.ports.clock.now();
+            let is_good = |look: &&Look| match look.peek() {
+                None => true,
+                Some(Ok(looked)) => now >= looked.at && now.since(looked.at) < looked.good_for,
+                Some(Err(_)) => false,
+            };
+            match kept.as_ref().filter(is_good) {
+                Some(look) => look.clone(),
+                None => kept.insert(self.look()).clone(),
+            }
+        };
+        let looked = look.await.map_err(|why| Error::Unavailable(format!("the items in stock: {why}")))?;
+        Ok(looked.known)
     }
 
+    fn look(&self) -> Look {
+        let (ports, options) = (self.ports.clone(), Arc::clone(&self.options));
+        let task = tokio::spawn(async move {
+            let began = ports.clock.now();
+            let known = stock::catalogue(&*ports.tables, &options.owner, options.catalogue).await?;
+            let at = ports.clock.now();
+            let took = if at > began { at.since(began) } else { Duration::ZERO };
+            Ok::<_, Error>(Looked { known: Arc::new(known), at, good_for: CATALOGUE_FOR.max(4 * took) })
+        });
+        let looked = async move {
+            match task.await {
+                Ok(looked) => looked.map_err(|error| error.to_string().into()),
+                Err(error) => Err(error.to_string().into()),
+            }
+        };
+        looked.boxed().shared()
+    }
+
+    /// Whose invoices used those skus first for new items.
+    pub(crate) async fn first_uses(&self, skus: &[&str]) -> Result<FirstUses, Error> {
+        let numbers = skus.iter().map(|sku| matching::plain(sku)).collect();
+        store::first_uses(&*self.ports.tables, &numbers).await
+    }
+
+    /// Matches the lines, and notes the numbers that nobody used before for items which are new: whichever of two
+    /// invoices is later by that, the other's number is a doubt.
     async fn propose(
         &self,
         job: &Job,
         invoice: Invoice,
         catalogue: &Arc<Known>,
     ) -> Result<(Invoice, Vec<Decision>), Error> {
+        let tables = &*self.ports.tables;
         let names: BTreeSet<String> = invoice.lines.iter().flat_map(matching::names).collect();
         let names: Vec<String> = names.into_iter().collect();
         let mut remembered = BTreeMap::new();
         for names in names.chunks(100) {
             let keys: Vec<_> = names.iter().map(|name| store::memory_key(&job.vendor_id, name)).collect();
-            let rows = self.ports.tables.get(&INVOICE_JOBS, &keys).await?;
+            let rows = tables.get(&INVOICE_JOBS, &keys).await?;
             for (name, row) in names.iter().zip(rows) {
                 let sku = row.as_ref().and_then(|row| row.get("sku")).and_then(Attr::as_str);
                 remembered.extend(sku.map(|sku| (name.clone(), sku.to_owned())));
             }
         }
-        let (catalogue, vendor) = (Arc::clone(catalogue), job.vendor_id.clone());
-        // Comparing takes a while where there is much to compare, and others are waiting.
-        let proposed = tokio::task::spawn_blocking(move || {
-            let decisions = matching::propose(&invoice, &vendor, &catalogue, &remembered);
-            (invoice, decisions)
+        let mut numbers: BTreeSet<String> = invoice.lines.iter().flat_map(matching::spoken).collect();
+        numbers.extend(remembered.values().map(|sku| matching::plain(sku)));
+        let (invoice, remembered) = (Arc::new(invoice), Arc::new(remembered));
+        for _ in 0..LOOKS {
+            let first = store::first_uses(tables, &numbers).await?;
+            let (vendor, known) = (job.vendor_id.clone(), Arc::clone(catalogue));
+            let (said, remembered) = (Arc::clone(&invoice), Arc::clone(&remembered));
+            // Comparing takes a while where there is much to compare, and others are waiting.
+            let proposed = tokio::task::spawn_blocking(move || {
+                let given = Given { vendor: &vendor, known: &known, first: &first, remembered: &remembered };
+                let decisions = matching::propose(&said, &given);
+                let uses = matching::first_uses(&said, &decisions, &given);
+                (decisions, uses)
+            });
+            let (decisions, uses) = proposed
+                .await
+                .map_err(|error| Error::Unavailable(format!("the lines were not compared: {error}")))?;
+            let noted: Vec<BoxFuture<'_, Result<bool, Error>>> =
+                uses.iter().map(|(number, first)| store::use_first(tables, number, first).boxed()).collect();
+            let noted: Vec<bool> = stream::iter(noted).buffer_unordered(AT_ONCE).try_collect().await?;
+            if noted.into_iter().all(|first| first) {
+                return Ok((Arc::unwrap_or_clone(invoice), decisions));
+            }
+        }
+        Err(Error::Unavailable(format!("others use the numbers of job {} all the time", job.job_id)))
+    }
+
+    /// Says in the job's row what holds it up and needs a person.
+    pub async fn trouble(&self, id: JobId, reason: Reason) -> Result<(), Error> {
+        let job = store::get(&*self.ports.tables, id).await?;
+        if job.reason.as_ref() == Some(&reason) {
+            return Ok(());
+        }
+        let message = format!("{}: {}", reason.code, reason.message);
+        let change = Change::of(&job, self.ports.clock.now(), SELF, "invoice.trouble", |job| {
+            job.reason = Some(reason)
         });
-        proposed.await.map_err(|error| Error::Unavailable(format!("the lines were not compared: {error}")))
+        self.settle(change.saying(message)).await
     }
 }
 

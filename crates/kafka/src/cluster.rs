@@ -28,8 +28,8 @@ const MAX_COUNTS: usize = 1_024;
 /// Behind a broker's restart a client learns of it by being refused.
 const STALE_LOOKS: u32 = 10;
 const STALE_REST: Duration = Duration::from_millis(100);
-/// How long a client's main queue is served at one go: room for hundreds of events.
-const SERVED_FOR: Duration = Duration::from_millis(20);
+/// How long a client's main queue is served at one go: room for a hundred events.
+const SERVED_FOR: Duration = Duration::from_millis(5);
 
 /// Clients that only ask.
 pub struct Cluster {

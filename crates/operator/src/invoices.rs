@@ -4,13 +4,14 @@ use ::invoices::document::Document;
 use ::invoices::door;
 use ::invoices::edit::Edit;
 use ::invoices::intake::{Announced, Door};
+use ::invoices::store::Order;
 use ::invoices::{Job, JobId, State as JobState, store};
 use axum::Json;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Path, Query, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use contract::{Code, Fingerprint};
+use contract::{Code, Fingerprint, Timestamp};
 use ports::blobs::{Condition, Metadata};
 use ports::tables::Cursor;
 use serde::Deserialize;
@@ -130,7 +131,7 @@ pub async fn list(
     let tables = &*operator.ports.tables;
     let (jobs, next) = match state.transpose()? {
         Some(state) => {
-            let read = |after, most| store::in_state(tables, state, true, after, most);
+            let read = |after, most| store::in_state(tables, state, Order::NewestFirst(None), after, most);
             pages::page(limit, after, wants, read).await?
         }
         None => newest(&operator, limit, after, wants).await?,
@@ -139,22 +140,25 @@ pub async fn list(
     Ok(Json(json!({ "jobs": jobs, "next": pages::write(&of, next) })))
 }
 
-/// A page of all jobs, whatever their state: the newest changes first. The cursor is the last row's place.
+/// A page of all jobs, whatever their state: the newest changes first. The cursor is a job's place among them. Where few
+/// are wanted a page has fewer, and goes on where looking ended.
 async fn newest(
     operator: &Operator,
     limit: usize,
     after: Option<Cursor>,
     wants: impl Fn(&Job) -> bool,
 ) -> Result<(Vec<Job>, Option<Cursor>), Problem> {
-    let place = |job: &Job| format!("{}#{}", job.updated_at.sortable(), job.job_id);
-    let before = after.map(|Cursor(at)| at);
-    let mut merged: Vec<Job> = Vec::new();
+    let before = after.map(|Cursor(at)| Place::read(&at)).transpose()?;
+    let order = Order::NewestFirst(before.map(|Place(at, _)| at));
+    let (mut merged, mut looked_until): (Vec<Job>, Option<Place>) = (Vec::new(), None);
     for state in JobState::ALL {
-        let (mut found, mut cursor) = (0, None);
+        let (mut found, mut looked_at, mut cursor) = (0, 0, None);
         loop {
             let (jobs, next) =
-                store::in_state(&*operator.ports.tables, state, true, cursor, limit + 1).await?;
-            let fits = |job: &Job| before.as_ref().is_none_or(|before| place(job) < *before) && wants(job);
+                store::in_state(&*operator.ports.tables, state, order, cursor, limit + 1).await?;
+            looked_at += limit + 1;
+            let last = jobs.last().map(|job| Place(job.updated_at, JobId::LAST));
+            let fits = |job: &Job| before.is_none_or(|before| Place::of(job) < before) && wants(job);
             let known = merged.len();
             merged.extend(jobs.into_iter().filter(fits));
             found += merged.len() - known;
@@ -162,13 +166,40 @@ async fn newest(
             if cursor.is_none() || found > limit {
                 break;
             }
+            if looked_at >= pages::MOST_LOOKED_AT && last.is_some() {
+                looked_until = looked_until.max(last);
+                break;
+            }
         }
     }
-    merged.sort_by_key(|job| std::cmp::Reverse(place(job)));
+    // Behind that place there may be jobs that nobody has looked at.
+    merged.retain(|job| looked_until.is_none_or(|until| Place::of(job) >= until));
+    merged.sort_by_key(|job| std::cmp::Reverse(Place::of(job)));
     let more = merged.len() > limit;
     merged.truncate(limit);
-    let next = merged.last().filter(|_| more).map(|job| Cursor(place(job)));
-    Ok((merged, next))
+    let next = if more { merged.last().map(Place::of) } else { looked_until };
+    Ok((merged, next.map(|place| Cursor(place.write()))))
+}
+
+/// A job's place in the list of all: when it changed last, and its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place(Timestamp, JobId);
+
+impl Place {
+    fn of(job: &Job) -> Self {
+        Self(job.updated_at, job.job_id)
+    }
+
+    fn write(self) -> String {
+        format!("{}#{}", self.0, self.1)
+    }
+
+    fn read(text: &str) -> Result<Self, Problem> {
+        let parts = text
+            .split_once('#')
+            .and_then(|(at, id)| Some(Self(Timestamp::parse(at).ok()?, JobId::parse(id)?)));
+        parts.ok_or_else(|| Problem::invalid("this cursor is not of this list"))
+    }
 }
 
 /// `GET /invoices/{id}`

@@ -11,7 +11,7 @@ const USUAL: usize = 100;
 const MOST: usize = 1_000;
 /// Most rows that are looked at for one page: where few are wanted it has fewer, even none, and says where
 /// to go on.
-const MOST_LOOKED_AT: usize = 10_000;
+pub const MOST_LOOKED_AT: usize = 10_000;
 /// Digits of a cursor's check.
 const CHECK: usize = 8;
 

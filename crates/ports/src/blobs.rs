@@ -126,6 +126,9 @@ pub enum Error {
     /// The bytes are not those that were written.
     #[error("the object's bytes do not have the checksum they were written with")]
     Corrupt,
+    /// The object has so many bytes, which are more than were asked for; none was read.
+    #[error("the object has {0} bytes, more than were expected")]
+    TooLarge(u64),
     /// The service refuses who is asking: credentials, permissions, or a clock that is far off. Nothing was
     /// written. It passes when somebody has put that right, so whoever asks again must say why it waits.
     #[error("the object store refuses our credentials: {0}")]
@@ -161,9 +164,13 @@ pub trait Blobs: Send + Sync {
     /// Reads an object and verifies its checksum.
     async fn get(&self, key: &str) -> Result<Object, Error>;
     /// Reads one version of an object, or the newest one where none is named; for objects that others put.
+    /// Of more than `most` bytes it is [`Error::TooLarge`]: whoever may put objects may put any.
     /// A store that keeps one version only calls its entity tag the version, and any other [`Error::NotFound`].
-    async fn version(&self, key: &str, version: Option<&str>) -> Result<Version, Error> {
+    async fn version(&self, key: &str, version: Option<&str>, most: u64) -> Result<Version, Error> {
         let Object { bytes, etag, sha256, .. } = self.get(key).await?;
+        if bytes.len() as u64 > most {
+            return Err(Error::TooLarge(bytes.len() as u64));
+        }
         if version.is_some_and(|wanted| wanted != etag) {
             return Err(Error::NotFound);
         }

@@ -215,6 +215,14 @@ fn line(segments: &[Segment<'_>], index: usize, invoice: &mut Invoice) -> Line {
     let qty = segments.iter().find(|segment| segment.id == "QTY" && segment.component(1, 1) == Some("47"));
     line.quantity = scope.read("quantity", qty.and_then(|qty| found(qty, 1, 2, "C186.6060")), number);
     line.unit = scope.text("unit", qty.and_then(|qty| found(qty, 1, 3, "C186.6411")));
+    // UNTDID 6063: goods that came and are not invoiced.
+    let free = segments.iter().find(|segment| segment.id == "QTY" && segment.component(1, 1) == Some("192"));
+    if let Some(free) = free.and_then(|qty| qty.component(1, 2)) {
+        scope.flag(
+            FlagCode::Uncertain,
+            format!("{free} more came free of charge, which the quantity leaves out"),
+        );
+    }
     amounts::of_line(segments, &mut line, &mut scope);
     line.flags = flags;
     line

@@ -287,3 +287,16 @@ pub enum Place {
         height: u32,
     },
 }
+/// A GTIN of 8, 12, 13 or 14 digits with a right check digit (GS1 General Specifications, 7.9), in its longest form, by
+/// which those of all lengths compare (3.3 there).
+pub fn gtin14(text: &str) -> Option<String> {
+    let text = text.trim();
+    if !matches!(text.len(), 8 | 12 | 13 | 14) || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let weighted = text.bytes().rev().enumerate();
+    let sum: u32 =
+        weighted.map(|(place, byte)| u32::from(byte - b'0') * if place % 2 == 1 { 3 } else { 1 }).sum();
+    // Zeros sum up, too, and are what an empty field holds.
+    (sum.is_multiple_of(10) && sum > 0).then(|| format!("{text:0>14}"))
+}

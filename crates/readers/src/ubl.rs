@@ -115,6 +115,9 @@ fn line<'d>(tree: &Tree<'d>, node: Node<'d>, index: usize, invoice: &mut Invoice
     );
     line.description = scope.text("description", id("Item/Name").or_else(|| id("Item/Description")));
     let quantity = tree.at(node, "InvoicedQuantity|CreditedQuantity");
+    if tree.children(node, "InvoicedQuantity|CreditedQuantity").count() > 1 {
+        scope.flag(FlagCode::Malformed, "the line has more than one quantity: the first is read");
+    }
     line.quantity = scope.decimal("quantity", quantity.and_then(|quantity| tree.found_in(quantity)));
     line.unit = scope.text("unit", quantity.and_then(|quantity| tree.attribute(quantity, "unitCode")));
     line.unit_price = scope.decimal("unitPrice", id("Price/PriceAmount"));

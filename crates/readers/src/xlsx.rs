@@ -35,7 +35,16 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Reading, Unreadable> {
     let mut first: Option<Reading> = None;
     let mut left_out = Vec::new();
     for name in names.iter().take(MAX_SHEETS) {
-        let Some(grid) = grid(&mut book, name, &mut cells)? else { continue };
+        let grid = match grid(&mut book, name, &mut cells) {
+            Ok(Some(grid)) => grid,
+            Ok(None) => continue,
+            Err(error) if first.is_none() => return Err(error),
+            // What it holds nobody knows; the invoice is there.
+            Err(_) => {
+                left_out.push(cut(name));
+                continue;
+            }
+        };
         match (table::read(&grid, Format::Xlsx), &first) {
             (Err(NotRead::NoHeader), _) => {}
             (Err(NotRead::Other(error)), None) => return Err(error),

@@ -256,3 +256,42 @@ fn edifact_invoic() {
     }
     assert_eq!(read(text.replace("BGM+380", "BGM+381").as_bytes())[0].kind, Kind::CreditNote);
 }
+
+/// Whatever says that goods need not have come, or that more did than are invoiced, is said to a person.
+#[test]
+fn what_need_not_bring_its_goods_is_flagged() {
+    let files = [
+        include_str!("fixtures/ubl.xml"),
+        include_str!("fixtures/cii.xml"),
+        include_str!("fixtures/810.edi"),
+        include_str!("fixtures/invoic.edi"),
+    ];
+    let [ubl, cii, x12, edifact] = files;
+    let id = "<ID>N-1</ID>";
+    let quantity = "<InvoicedQuantity";
+    for (text, from, to, word) in [
+        (ubl, id, format!("{id}<CopyIndicator>true</CopyIndicator>"), "copy"),
+        (
+            ubl,
+            quantity,
+            format!("<InvoicedQuantity unitCode=\"C62\">7</InvoicedQuantity>{quantity}"),
+            "one quantity",
+        ),
+        (
+            cii,
+            "<ram:ID>G-2</ram:ID>",
+            "<ram:ID>G-2</ram:ID><ram:CopyIndicator><udt:Indicator>true</udt:Indicator></ram:CopyIndicator>"
+                .to_owned(),
+            "copy",
+        ),
+        (x12, "***DI~", "***DR~".to_owned(), "DR"),
+        (x12, "***DI~", "***DI*05~".to_owned(), "05"),
+        (edifact, "QTY+46:9:PCE'", "QTY+192:9:PCE'".to_owned(), "free of charge"),
+        (edifact, "BGM+380", "BGM+325".to_owned(), "pro forma"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        let invoices = read(text.replacen(from, &to, 1).as_bytes());
+        let said = flags(&invoices[0]);
+        assert!(said.iter().any(|flag| flag.message.contains(word)), "{to}: {said:?}");
+    }
+}

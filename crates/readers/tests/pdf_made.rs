@@ -302,6 +302,17 @@ fn a_title_that_is_not_understood_is_no_plain_invoice() {
 }
 
 #[test]
+fn a_title_of_what_brings_no_goods_is_flagged() {
+    for title in ["PROFORMA INVOICE", "PRO FORMA", "INVOICE COPY", "Zweite Mahnung", "Duplicata"] {
+        let mut sheet = german();
+        sheet.content.push_str(&format!("BT /F 20 Tf 1 0 0 1 50 810 Tm ({title}) Tj ET\n"));
+        let invoice = read(&document(vec![sheet]));
+        let said = invoice.flags.iter().any(|flag| flag.message.contains("need not bring goods"));
+        assert!(said, "{title}: {:?}", invoice.flags);
+    }
+}
+
+#[test]
 fn hidden_and_repeated_text_is_not_read_twice() {
     let mut sheet = german().row(358.0, &[(380.0, "Gesamtbetrag"), (545.0, "570,00 €")]);
     // Poor man's bold, and a hidden number that nobody sees.
@@ -311,6 +322,18 @@ fn hidden_and_repeated_text_is_not_read_twice() {
     assert_eq!(invoice.number.as_deref(), Some("NW-2026/0815"));
     assert!(!invoice.flags.iter().any(|flag| flag.message.starts_with("number")));
     assert_eq!(invoice.lines[0].description.as_deref(), Some("Schraube M6 x 40\nverzinkt, Art.-Nr. 77310"));
+}
+
+#[test]
+fn white_text_is_read_where_it_can_be_seen() {
+    let sheet = || german().row(358.0, &[(380.0, "Gesamtbetrag"), (545.0, "570,00 €")]);
+    let drawn = |content: String| read(&document(vec![Sheet { content, ..sheet() }]));
+    let plain = drawn(sheet().content);
+    let on_white =
+        format!("{}1 g BT /F 10 Tf 1 0 0 1 350 640 Tm (Rechnungsnummer: XX-1) Tj ET", sheet().content);
+    assert_eq!(drawn(on_white), plain, "nobody sees it");
+    let on_black = format!("0.1 g 0 0 595 842 re f 1 g {}", sheet().content);
+    assert_eq!(drawn(on_black), plain);
 }
 
 #[test]
@@ -355,10 +378,16 @@ lines:
         .text(50.0, 104.0, "2.5 t gravel at 20.00 is 50.00")
         .text(50.0, 118.0, "washed")
         .text(50.0, 132.0, "comes to 50.00");
-    let bytes = document(vec![sheet]);
-    let reading =
-        pdf::read_with(&bytes, &Hints::default(), std::slice::from_ref(&template)).expect("an invoice");
-    let invoice = &reading.invoices[0];
+    let content = sheet.content.clone();
+    let by_template = |content: String| {
+        let bytes = document(vec![Sheet { content, ..Sheet::default() }]);
+        let reading = pdf::read_with(&bytes, &Hints::default(), std::slice::from_ref(&template));
+        reading.expect("an invoice").invoices.remove(0)
+    };
+    let credit = format!("BT /F 20 Tf 1 0 0 1 300 810 Tm (CREDIT NOTE) Tj ET\n{content}");
+    assert_eq!(by_template(credit).kind, Kind::CreditNote, "the same supplier's, the same layout");
+    let invoice = &by_template(content);
+    assert_eq!((invoice.kind, &invoice.flags[..]), (Kind::Invoice, &[][..]));
     assert_eq!(invoice.number.as_deref(), Some("88-1"));
     assert_eq!(invoice.issue_date.as_deref(), Some("2026-02-03"));
     assert_eq!(invoice.totals.gross, decimal("50.00"));

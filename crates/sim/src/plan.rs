@@ -256,6 +256,8 @@ pub const CALLS: &[(&str, &str, &str, Frequency)] = &[
     ("invoices", "tables", "get", Often),
     ("invoices", "tables", "transact", Often),
     ("invoices", "tables", "scan", Once),
+    ("invoices", "tables", "query", Often),
+    ("invoices", "tables", "write", Perhaps),
     ("invoices", "invoices", "version", Once),
     ("invoices", "invoices", "put", Once),
     ("invoices", "invoices", "get", Once),

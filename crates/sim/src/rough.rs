@@ -120,8 +120,13 @@ impl Blobs for RoughBlobs {
         self.inner.get(key).await
     }
 
-    async fn version(&self, key: &str, version: Option<&str>) -> Result<blobs::Version, blobs::Error> {
-        self.inner.version(key, version).await
+    async fn version(
+        &self,
+        key: &str,
+        version: Option<&str>,
+        most: u64,
+    ) -> Result<blobs::Version, blobs::Error> {
+        self.inner.version(key, version, most).await
     }
 
     async fn list(

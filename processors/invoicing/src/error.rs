@@ -4,7 +4,7 @@ use contract::Code;
 use invoices::{Error, Job};
 use runtime::{Failure, Poison};
 
-/// What an error about a job means to the loop: damage is parked with the job's nudge, all else passes.
+/// What an error about a job means to the loop: damage is poison, all else passes.
 pub fn failure(error: &Error, job: &Job) -> Failure {
     match error {
         Error::Damaged(message) => Failure::Poison(Poison {

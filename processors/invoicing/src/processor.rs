@@ -126,15 +126,25 @@ impl Processor for Invoicing {
         })?;
         // Nobody nudges before the row is there; one that is not is another installation's.
         let Some(job) = job else { return Err(unreadable(format!("there is no job {}", input.job_id))) };
-        match decide(&job) {
+        let done = match decide(&job) {
             Todo::Parse => self.parse(&job).await.map(|()| Vec::new()),
-            Todo::Advance => {
-                match self.invoices.advance(&job).await.map_err(|error| failure(&error, &job))? {
-                    Advance::Waits { outputs, .. } => Ok(outputs),
-                    Advance::Done | Advance::Idle => Ok(Vec::new()),
-                }
-            }
+            Todo::Advance => match self.invoices.advance(&job).await {
+                Ok(Advance::Waits { outputs, .. }) => Ok(outputs),
+                Ok(Advance::Done | Advance::Idle) => Ok(Vec::new()),
+                Err(error) => Err(failure(&error, &job)),
+            },
             Todo::Nothing => Ok(Vec::new()),
+        };
+        match done {
+            // It stands in the job's row, where whoever looks for the job finds it. Nudges have no identity of their
+            // own, and every sweep makes one: parked, they would be many.
+            Err(Failure::Poison(poison)) => {
+                tracing::error!(job = %job.job_id, code = poison.code.as_str(), "{}", poison.message);
+                let reason = Reason { code: poison.code.as_str().to_owned(), message: poison.message };
+                let noted = self.invoices.trouble(job.job_id, reason).await;
+                noted.map_err(|error| Failure::Transient(error.to_string())).map(|()| Vec::new())
+            }
+            done => done,
         }
     }
 }

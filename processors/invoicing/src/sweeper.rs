@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use contract::Timestamp;
+use invoices::store::Order;
 use invoices::work::Due;
 use invoices::{Error, Invoices, Job, JobId, State, store};
 use tokio_util::sync::CancellationToken;
@@ -51,7 +52,9 @@ impl Sweeper {
         for state in State::ALL.into_iter().filter(|state| state.is_in_motion()) {
             let (mut looked_at, mut after) = (0, None);
             while looked_at < MOST {
-                let page = store::in_state(&*self.invoices.ports.tables, state, false, after, 100).await;
+                let page =
+                    store::in_state(&*self.invoices.ports.tables, state, Order::OldestFirst, after, 100)
+                        .await;
                 let (jobs, next) = page?;
                 looked_at += 100;
                 for job in jobs {

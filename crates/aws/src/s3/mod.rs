@@ -78,6 +78,7 @@ impl Bucket {
         &self,
         key: &str,
         version: Option<&str>,
+        most: Option<u64>,
     ) -> Result<Result<(GetObjectOutput, Bytes, Fingerprint), Error>, Fault> {
         let (name, value) = CHECKSUM_MODE;
         let request = self.client.get_object().bucket(&self.name).key(key);
@@ -90,6 +91,10 @@ impl Bucket {
             Err(error) if is_missing(&error) => return Ok(Err(Error::NotFound)),
             Err(error) => return Err(self.fault(&error)),
         };
+        let length = answer.content_length.and_then(|length| u64::try_from(length).ok()).unwrap_or(u64::MAX);
+        if most.is_some_and(|most| length > most) {
+            return Ok(Err(Error::TooLarge(length)));
+        }
         let bytes = std::mem::take(&mut answer.body).collect().await;
         let bytes = bytes.map_err(|error| Fault::Unknown(fault::chain(&error)))?.into_bytes();
         let sha256 = Fingerprint::of_bytes(&bytes);
@@ -97,7 +102,7 @@ impl Bucket {
     }
 
     async fn get_once(&self, key: &str) -> Result<Result<Object, Error>, Fault> {
-        let (answer, bytes, sha256) = match self.fetch_once(key, None).await? {
+        let (answer, bytes, sha256) = match self.fetch_once(key, None, None).await? {
             Ok(fetched) => fetched,
             Err(error) => return Ok(Err(error)),
         };
@@ -111,8 +116,13 @@ impl Bucket {
         Ok(metadata.ok_or(Error::Corrupt).map(|metadata| Object { bytes, metadata, etag, sha256 }))
     }
 
-    async fn version_once(&self, key: &str, version: Option<&str>) -> Result<Result<Version, Error>, Fault> {
-        let (answer, bytes, sha256) = match self.fetch_once(key, version).await? {
+    async fn version_once(
+        &self,
+        key: &str,
+        version: Option<&str>,
+        most: u64,
+    ) -> Result<Result<Version, Error>, Fault> {
+        let (answer, bytes, sha256) = match self.fetch_once(key, version, Some(most)).await? {
             Ok(fetched) => fetched,
             Err(error) => return Ok(Err(error)),
         };
@@ -209,11 +219,11 @@ impl Blobs for Bucket {
         }
     }
 
-    async fn version(&self, key: &str, version: Option<&str>) -> Result<Version, Error> {
+    async fn version(&self, key: &str, version: Option<&str>, most: u64) -> Result<Version, Error> {
         check::key(key)?;
         let mut call = self.timing.begin(Twice::Harmless).await?;
         loop {
-            match call.attempt(self.version_once(key, version)).await {
+            match call.attempt(self.version_once(key, version, most)).await {
                 Ok(outcome) => return outcome,
                 Err(fault) => call.again(fault).await?,
             }

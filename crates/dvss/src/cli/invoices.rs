@@ -60,7 +60,8 @@ pub enum Invoices {
         /// The version that was reviewed; the newest where it is not given.
         #[arg(long)]
         version: Option<u64>,
-        /// Accept every line as it is proposed, and what the invoice is flagged for.
+        /// Accept what the invoice is flagged for, and every line as it is proposed; doubts about a line's item or unit
+        /// stay.
         #[arg(long)]
         accept_all: bool,
         /// Do not wait until it is published.
@@ -99,7 +100,7 @@ pub struct InvoiceEdit {
     /// Accept what the invoice as a whole is flagged for.
     #[arg(long)]
     pub accept_flags: bool,
-    /// Accept every line as it is proposed.
+    /// Accept every line as it is proposed; doubts about a line's item or unit stay.
     #[arg(long)]
     pub accept_all: bool,
     /// The line that the options below change.
@@ -111,10 +112,10 @@ pub struct InvoiceEdit {
     /// Where it is booked.
     #[arg(long, requires = "line")]
     pub warehouse: Option<String>,
-    /// How many.
+    /// How many, in the unit of the item's stock.
     #[arg(long, requires = "line")]
     pub quantity: Option<String>,
-    /// Accept the line.
+    /// Accept the line and its item, which is remembered.
     #[arg(long, requires = "line")]
     pub accept: bool,
     /// Do not book the line, and why; an empty text books it after all.

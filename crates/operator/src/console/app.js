@@ -562,7 +562,7 @@ const DEEDS = {
   zoom,
   apply,
   reverse,
-  "accept-all": () => patch({ acceptAll: true }, "Every line that has an item is accepted."),
+  "accept-all": () => patch({ acceptAll: true }, "Every line that has an item is accepted; doubts stay open."),
   "accept-flags": () => patch({ acceptFlags: true }, "The invoice's flags are accepted."),
   "unaccept-flags": () => patch({ acceptFlags: false }, "The invoice's flags are open again."),
   unaccept: (button) => ofLine(button, { accept: false }, "is open again"),

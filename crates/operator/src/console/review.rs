@@ -148,6 +148,8 @@ struct Row {
     net: Value,
     more: Vec<Value>,
     flags: Vec<String>,
+    /// What only a decision about this very line settles.
+    doubts: Vec<String>,
     decision: Decision,
     /// How the item was found, in a word and at length.
     found: Option<&'static str>,
@@ -170,10 +172,6 @@ impl Row {
 
     fn quantity_now(&self) -> String {
         self.booked().or_else(|| self.quantity.text.clone()).unwrap_or_default()
-    }
-
-    fn doubt(&self) -> Option<&str> {
-        self.decision.doubt.as_deref()
     }
 
     fn excluded(&self) -> Option<&str> {
@@ -424,6 +422,7 @@ fn row(
         net: number("net", "Net", &line.net),
         more,
         flags: line.flags.iter().map(|flag| flag.message.clone()).collect(),
+        doubts: document::doubts(line, decision),
         found: decision.found.as_ref().map(|found| by_word(found.by)),
         candidates: decision.candidates.clone(),
         decision: decision.clone(),

@@ -66,16 +66,18 @@ pub async fn objects_read_back(blobs: &Arc<dyn Blobs>) {
 /// the object is replaced.
 pub async fn a_version_names_its_bytes(blobs: &Arc<dyn Blobs>) {
     let key = fresh("version");
-    assert_eq!(blobs.version(&key, None).await, Err(Error::NotFound));
+    assert_eq!(blobs.version(&key, None, 100).await, Err(Error::NotFound));
     let etag = put(blobs, &key, b"first", Metadata::new(), Condition::Absent).await.expect("a put");
-    let first = blobs.version(&key, None).await.expect("the newest");
+    let first = blobs.version(&key, None, 100).await.expect("the newest");
     assert_eq!((&first.bytes[..], first.sha256), (&b"first"[..], Fingerprint::of_bytes(b"first")));
-    assert_eq!(blobs.version(&key, Some(&first.version)).await, Ok(first.clone()), "by its name");
+    assert_eq!(blobs.version(&key, None, 5).await, Ok(first.clone()));
+    assert_eq!(blobs.version(&key, None, 4).await, Err(Error::TooLarge(5)), "others may put what they like");
+    assert_eq!(blobs.version(&key, Some(&first.version), 100).await, Ok(first.clone()), "by its name");
     put(blobs, &key, b"second", Metadata::new(), Condition::Match(etag)).await.expect("replaced");
-    let second = blobs.version(&key, None).await.expect("the newest");
+    let second = blobs.version(&key, None, 100).await.expect("the newest");
     assert_eq!(&second.bytes[..], b"second");
     assert_ne!(second.version, first.version);
-    match blobs.version(&key, Some(&first.version)).await {
+    match blobs.version(&key, Some(&first.version), 100).await {
         Ok(kept) => assert_eq!(kept, first),
         Err(error) => assert_eq!(error, Error::NotFound, "a store that keeps one version only"),
     }

@@ -341,25 +341,9 @@ pub(super) fn credit(grid: &Grid) -> Option<Option<String>> {
 /// What follows a title and belongs to its number or date.
 const LABELS: &[&str] = &["date", "datum", "nummer", "number", "id", "ref", "reference"];
 
-/// Words set as a title which may mean a credit note in a language or a form that is not read, or a document that
-/// brings no goods: a pro forma, an offer, a copy, a reminder.
-pub(super) fn perhaps_other(grid: &Grid) -> Option<String> {
+/// Words in a language or a form that is not read, set as a title, which may mean a credit note.
+pub(super) fn perhaps_credit(grid: &Grid) -> Option<String> {
     const HINTS: &[&str] = &[
-        "proforma",
-        "quotation",
-        "estimate",
-        "angebot",
-        "offerte",
-        "presupuesto",
-        "devis",
-        "preventivo",
-        "duplicat",
-        "duplikat",
-        "kopie",
-        "copie",
-        "mahnung",
-        "reminder",
-        "lieferschein",
         "credit",
         "kredit",
         "gutschrift",
@@ -371,12 +355,38 @@ pub(super) fn perhaps_other(grid: &Grid) -> Option<String> {
         "rettifica",
         "rectificativa",
     ];
+    let title = larger(grid, |norm| HINTS.iter().any(|hint| norm.contains(hint)))?;
+    Some(format!("kind: read as an invoice, but its title says {title}"))
+}
+
+/// Words set as a title of what brings no goods, or not for the first time: a pro forma, an offer, a reminder, a copy.
+pub(super) fn perhaps_no_goods(grid: &Grid) -> Option<String> {
+    const WORDS: &[&str] = &["forma", "copy", "copia", "devis", "estimate", "quote"];
+    const HINTS: &[&str] = &[
+        "proforma",
+        "quotation",
+        "angebot",
+        "offerte",
+        "presupuesto",
+        "preventivo",
+        "duplica",
+        "duplikat",
+        "kopie",
+        "copie",
+        "mahnung",
+        "reminder",
+        "lieferschein",
+    ];
+    let is_hint = |norm: &str| WORDS.contains(&norm) || HINTS.iter().any(|hint| norm.contains(hint));
+    let title = larger(grid, is_hint)?;
+    Some(format!("kind: its title says {title}, which need not bring goods"))
+}
+
+/// The first word set larger than most that is one of those.
+fn larger(grid: &Grid, is_one: impl Fn(&str) -> bool) -> Option<String> {
     let mut sizes: Vec<f32> = grid.tokens().map(|token| token.size).collect();
     sizes.sort_by(f32::total_cmp);
     let usual = sizes.get(sizes.len() / 2).copied()?;
-    let title = grid.tokens().find(|token| {
-        token.size >= 1.25 * usual
-            && (token.norm == "forma" || HINTS.iter().any(|hint| token.norm.contains(hint)))
-    })?;
-    Some(format!("kind: read as an invoice, but its title says {}", title.text))
+    let title = grid.tokens().find(|token| token.size >= 1.25 * usual && is_one(&token.norm))?;
+    Some(title.text.clone())
 }

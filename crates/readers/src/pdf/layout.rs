@@ -16,7 +16,7 @@ use super::text::{Bounds, Text};
 use super::totals::{self, Candidate, Found};
 use crate::draft::blank;
 use crate::invoice::{
-    Adjustment, Evidence, Flag, FlagCode, Format, Invoice, Kind, Line, Place, Reading, Totals,
+    Adjustment, Evidence, Flag, FlagCode, Format, Invoice, Kind, Line, Place, Reading, Totals, gtin14,
 };
 use crate::{Reason, Unreadable};
 
@@ -36,18 +36,8 @@ pub(super) fn read(text: &Text) -> Result<Reading, Unreadable> {
     draft.header(&grid, order);
     draft.totals(&found);
     draft.lines(table, &found);
-    if text.pages.iter().any(|page| page.hidden) {
-        draft.doubt(
-            "the text is not shown but lies under a picture, as text recognition leaves it".to_owned(),
-        );
-    }
-    if text.words().any(|word| word.text.contains(char::REPLACEMENT_CHARACTER)) {
-        draft.doubt("some glyphs have no meaning that the file tells: text may be incomplete".to_owned());
-    }
-    if let Some(page) = text.pages.iter().position(|page| page.rows.is_empty() && page.pictures > 0) {
-        draft.doubt(format!("page {} is a picture without text: what it says is not read", page + 1));
-    }
     let mut invoice = draft.invoice;
+    whole(&mut invoice, &grid, text);
     let totals = &invoice.totals;
     let totalled = totals.gross.is_some() || totals.payable.is_some() || totals.net.is_some();
     let evident = [invoice.number.is_some(), totalled, !invoice.lines.is_empty()];
@@ -59,6 +49,30 @@ pub(super) fn read(text: &Text) -> Result<Reading, Unreadable> {
     }
     crate::check::foot(&mut invoice);
     Ok(Reading { invoices: vec![invoice], pages: text.sizes() })
+}
+
+/// What the document as a whole says of itself, however its values were found: which way the goods go, and what of its
+/// pages nobody can read.
+pub(super) fn whole(invoice: &mut Invoice, grid: &Grid, text: &Text) {
+    let mut doubt = |message: String| invoice.flags.push(uncertain(message));
+    if let Some(why) = fields::credit(grid) {
+        invoice.kind = Kind::CreditNote;
+        why.map(&mut doubt);
+    } else if let Some(why) = fields::perhaps_credit(grid) {
+        doubt(why);
+    }
+    if let Some(why) = fields::perhaps_no_goods(grid) {
+        doubt(why);
+    }
+    if text.pages.iter().any(|page| page.hidden) {
+        doubt("the text is not shown but lies under a picture, as text recognition leaves it".to_owned());
+    }
+    if text.words().any(|word| word.text.contains(char::REPLACEMENT_CHARACTER)) {
+        doubt("some glyphs have no meaning that the file tells: text may be incomplete".to_owned());
+    }
+    if let Some(page) = text.pages.iter().position(|page| page.rows.is_empty() && page.pictures > 0) {
+        doubt(format!("page {} is a picture without text: what it says is not read", page + 1));
+    }
 }
 
 /// An empty invoice read from text.
@@ -124,12 +138,6 @@ impl Draft {
         self.invoice.buyer.vat_id = self.take("/buyer/vatId", buyer.vat_id);
         for party in [&mut self.invoice.supplier, &mut self.invoice.buyer] {
             party.id.clone_from(&party.vat_id);
-        }
-        if let Some(doubt) = fields::credit(grid) {
-            self.invoice.kind = Kind::CreditNote;
-            self.invoice.flags.extend(doubt.map(uncertain));
-        } else if let Some(doubt) = fields::perhaps_other(grid) {
-            self.doubt(doubt);
         }
     }
 
@@ -318,7 +326,7 @@ impl Draft {
             if text.starts_with('(') || !text.contains(|character: char| character.is_ascii_digit()) {
                 continue;
             }
-            if is_gtin(text) {
+            if gtin14(text).is_some() {
                 if line.gtin.is_none() {
                     self.evident(&format!("/lines/{index}/gtin"), *bounds, 80);
                     line.gtin = Some(text.to_owned());
@@ -350,15 +358,6 @@ fn joined(texts: &[(String, Bounds)], by: &str) -> Option<(String, Bounds)> {
         top = bounds.top;
     }
     Some((text, around))
-}
-
-/// GS1: 8, 12, 13 or 14 digits, weighted sum divisible by ten.
-fn is_gtin(text: &str) -> bool {
-    let digits: Vec<u32> = text.chars().filter_map(|character| character.to_digit(10)).collect();
-    let whole = digits.len() == text.len() && matches!(digits.len(), 8 | 12 | 13 | 14);
-    let sum: u32 =
-        digits.iter().rev().enumerate().map(|(at, digit)| if at % 2 == 1 { 3 * digit } else { *digit }).sum();
-    whole && sum.is_multiple_of(10)
 }
 
 /// What a line's numbers say about each other.

@@ -51,6 +51,8 @@ pub mod limits {
     pub const PAGES: usize = 200;
     /// Glyphs on all pages.
     pub const GLYPHS: usize = 1_000_000;
+    /// Boxes on a page that are kept to tell whether white text can be seen.
+    pub const GROUNDS: usize = 1_000;
     /// Drawing operations on all pages.
     pub const CALLS: usize = 2_000_000;
     /// Files inside.

@@ -30,7 +30,7 @@ use super::fields;
 use super::grid::Grid;
 use super::layout::{self, place};
 use super::text::{Bounds, Row, Text};
-use crate::invoice::{Evidence, Flag, FlagCode, Invoice, Line, Reading};
+use crate::invoice::{Evidence, Flag, FlagCode, Invoice, Line, Reading, gtin14};
 use crate::{Reason, Unreadable};
 
 /// Largest template.
@@ -172,6 +172,7 @@ impl Template {
             invoice: layout::empty(),
             convention: self.convention.unwrap_or_else(|| Convention::of(&grid)),
             order: Order::of(&grid, fields::is_english(&grid)),
+            unread: 0,
         };
         reader.invoice.currency.clone_from(&self.currency);
         for (field, pattern) in &self.fields {
@@ -184,12 +185,18 @@ impl Template {
         for block in &self.blocks {
             reader.block(block, text);
         }
-        let mut invoice = reader.invoice;
+        let (mut invoice, unread) = (reader.invoice, reader.unread);
         if invoice.number.is_none() && invoice.lines.is_empty() {
             return Err(Unreadable::new(
                 Reason::NoInvoice,
                 "the template's keywords are there, but nothing it looks for",
             ));
+        }
+        layout::whole(&mut invoice, &grid, text);
+        if unread > 0 {
+            let message =
+                format!("{unread} rows among the lines fit no pattern of the template, and are not read");
+            invoice.flags.push(Flag { code: FlagCode::Unreadable, message });
         }
         crate::check::foot(&mut invoice);
         Ok(Reading { invoices: vec![invoice], pages: text.sizes() })
@@ -214,6 +221,8 @@ struct Reader {
     invoice: Invoice,
     convention: Convention,
     order: Order,
+    /// Rows among the lines of which nothing was made.
+    unread: usize,
 }
 
 impl Reader {
@@ -318,6 +327,8 @@ impl Reader {
                 inside = false;
             } else if self.invoice.lines.len() < MAX_LINES {
                 self.row(block, row, &plain);
+            } else {
+                self.unread += 1;
             }
         }
     }
@@ -327,6 +338,8 @@ impl Reader {
             if let Some(last) = self.invoice.lines.last_mut().filter(|_| block.continues) {
                 let above = last.description.take().map(|text| format!("{text}\n")).unwrap_or_default();
                 last.description = Some(format!("{above}{}", plain.trim()));
+            } else {
+                self.unread += usize::from(!plain.trim().is_empty());
             }
             return;
         };
@@ -338,7 +351,13 @@ impl Reader {
         line.line_id = group("lineId");
         line.sku = group("sku");
         line.seller_sku.clone_from(&line.sku);
-        line.gtin = group("gtin");
+        line.gtin = group("gtin").filter(|text| match gtin14(text) {
+            Some(_) => true,
+            None => {
+                self.unreadable("gtin", text);
+                false
+            }
+        });
         line.description = group("description");
         line.unit = group("unit");
         line.quantity = group("quantity").and_then(|text| self.amount("quantity", &text));

@@ -8,10 +8,10 @@ use hayro::hayro_interpret::font::{Glyph, GlyphRun};
 use hayro::hayro_interpret::hayro_cmap::BfString;
 use hayro::hayro_interpret::{
     BlendMode, ClipPath, Context, Device, DrawMode, DrawProps, Image, ImageDrawProps, InterpreterCache,
-    InterpreterSettings, SoftMask, TransformExt, interpret_page,
+    InterpreterSettings, Paint, SoftMask, TransformExt, interpret_page,
 };
 use hayro::hayro_syntax::Pdf;
-use hayro::kurbo::{Affine, BezPath, Point, Rect, Vec2};
+use hayro::kurbo::{Affine, BezPath, Point, Rect, Shape as _, Vec2};
 
 use super::file::{self, too_large};
 use super::limits;
@@ -236,12 +236,15 @@ struct Collector {
     shown: Vec<Placed>,
     hidden: Vec<Placed>,
     pictures: usize,
+    /// What was painted so far, but for white: boxes on which white text can be seen.
+    grounds: Vec<Rect>,
     budget: Budget,
 }
 
 impl Collector {
     fn new(budget: Budget) -> Self {
-        Self { width: 0.0, height: 0.0, shown: Vec::new(), hidden: Vec::new(), pictures: 0, budget }
+        let (shown, hidden, grounds) = (Vec::new(), Vec::new(), Vec::new());
+        Self { width: 0.0, height: 0.0, shown, hidden, pictures: 0, grounds, budget }
     }
 
     /// Counts a call of the interpreter. It cannot be told to stop, so running out unwinds through it: a form that
@@ -253,7 +256,22 @@ impl Collector {
         }
     }
 
-    fn place(&mut self, glyph: &Glyph<'_>, transform: Affine, mode: &DrawMode) {
+    /// Of boxes without number all are taken to be everywhere.
+    fn paint(&mut self, ground: Rect) {
+        if self.grounds.len() < limits::GROUNDS {
+            self.grounds.push(ground);
+        }
+    }
+
+    /// Whether something was painted where a glyph stands.
+    fn is_painted(&self, glyph: &Placed) -> bool {
+        let middle = f64::from(glyph.left + glyph.right) / 2.0;
+        let height = f64::from(glyph.baseline - glyph.size / 3.0);
+        self.grounds.len() == limits::GROUNDS
+            || self.grounds.iter().any(|ground| ground.contains(Point::new(middle, height)))
+    }
+
+    fn place(&mut self, glyph: &Glyph<'_>, transform: Affine, mode: &DrawMode, faint: bool) {
         match self.budget.glyphs.checked_sub(1) {
             Some(glyphs) => self.budget.glyphs = glyphs,
             None => exhausted("glyphs"),
@@ -269,6 +287,7 @@ impl Collector {
         }
         match mode {
             DrawMode::Invisible => self.hidden.push(placed),
+            _ if faint && !self.is_painted(&placed) => self.hidden.push(placed),
             _ => self.shown.push(placed),
         }
     }
@@ -286,6 +305,13 @@ impl Collector {
             pictures: self.pictures,
         }
     }
+}
+
+/// Whether nobody sees on white paper what is painted so.
+fn is_faint(paint: &Paint<'_>) -> bool {
+    let Paint::Color(color) = paint else { return false };
+    let [red, green, blue, opacity] = color.to_rgba().to_rgba8();
+    opacity < 26 || red.min(green).min(blue) > 242
 }
 
 fn exhausted(what: &str) {
@@ -461,8 +487,12 @@ fn joins(last: &Drawn, next: &Drawn) -> bool {
 }
 
 impl<'a> Device<'a> for Collector {
-    fn draw_path(&mut self, _: &BezPath, _: DrawProps<'a>, _: &DrawMode) {
+    fn draw_path(&mut self, path: &BezPath, props: DrawProps<'a>, mode: &DrawMode) {
         self.call();
+        let is_filled = matches!(mode, DrawMode::Fill(_) | DrawMode::FillAndStroke(..));
+        if is_filled && !is_faint(&props.paint) {
+            self.paint(props.transform.transform_rect_bbox(path.bounding_box()));
+        }
     }
     fn push_clip_path(&mut self, _: &ClipPath) {
         self.call();
@@ -472,13 +502,16 @@ impl<'a> Device<'a> for Collector {
     }
     fn draw_glyph_run(&mut self, run: &GlyphRun<'_, 'a>, props: DrawProps<'a>, mode: &DrawMode) {
         self.call();
+        let faint = is_faint(&props.paint);
         for glyph in run.glyphs() {
-            self.place(glyph, props.transform * glyph.transform(), mode);
+            self.place(glyph, props.transform * glyph.transform(), mode, faint);
         }
     }
-    fn draw_image(&mut self, _: Image<'a, '_>, _: ImageDrawProps<'a>) {
+    fn draw_image(&mut self, image: Image<'a, '_>, props: ImageDrawProps<'a>) {
         self.call();
         self.pictures += 1;
+        let pixels = Rect::new(0.0, 0.0, f64::from(image.width()), f64::from(image.height()));
+        self.paint(props.transform.transform_rect_bbox(pixels));
     }
     fn pop_clip(&mut self) {}
     fn pop_transparency_group(&mut self) {}

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use contract::Decimal;
 use invoices::job::Way;
 use invoices::ledger::{self, Noted};
+use invoices::store::Order;
 use invoices::{Error, Job, State, plan, store};
 use stores::effects;
 
@@ -45,7 +46,8 @@ async fn try_check(evidence: &Evidence<'_>, wrong: &mut Vec<String>) -> Result<(
     for state in State::ALL {
         let mut after = None;
         loop {
-            let (page, next) = store::in_state(&*ports.tables, state, false, after, 1_000).await?;
+            let (page, next) =
+                store::in_state(&*ports.tables, state, Order::OldestFirst, after, 1_000).await?;
             jobs.extend(page);
             after = next;
             if after.is_none() {
