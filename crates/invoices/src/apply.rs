@@ -197,7 +197,10 @@ impl Invoices {
             Way::Reverse => State::Reversed,
         };
         let now = self.ports.clock.now();
-        let change = Change::of(job, now, crate::SELF, "invoice.published", |job| job.state = state);
+        let change = Change::of(job, now, crate::SELF, "invoice.published", |job| {
+            job.state = state;
+            job.reason = None;
+        });
         let discarded = match count(Progress::Discarded) {
             0 => String::new(),
             some => format!("; {some} more were discarded in quarantine, and are not booked"),

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use contract::Fingerprint;
+use contract::{Decimal, Fingerprint};
 use faults::{Call, Moment, Policy, Verdict};
+use invoices::document::By;
 use invoices::edit::{Edit, LineEdit};
 use invoices::intake::{Door, Place};
 use invoices::job::{Reason, Way};
@@ -155,7 +156,7 @@ async fn an_edit_is_made_on_top_of_what_its_editor_saw() {
     let invoices = &ground.invoices;
     let refused = invoices.apply("ann", job.job_id, job.version).await;
     assert!(matches!(&refused, Err(Error::Unreviewed(said)) if said.contains("line 2")), "{refused:?}");
-    let quantity = contract::Decimal::parse("4").expect("a number");
+    let quantity = Decimal::parse("4").expect("a number");
     let line = |line| LineEdit { line, ..LineEdit::default() };
     let mended = Edit { lines: vec![LineEdit { quantity: Some(quantity), ..line(2) }], ..Edit::default() };
     let edited = invoices.edit("ann", job.job_id, job.version, &mended).await.expect("edited");
@@ -186,6 +187,65 @@ async fn what_a_person_said_of_an_item_is_remembered() {
     let document = ground.invoices.document(&next).await.expect("a document");
     assert_eq!(document.decisions[0].sku.as_deref(), Some("BINDER"));
     assert!(document.decisions[0].accepted);
+}
+
+/// South calls something SKU-1 that acme called so first; neither was booked yet.
+#[tokio::test]
+async fn a_doubt_outlives_what_is_taken_back_and_what_was_said_does_not() {
+    let ground = Ground::new();
+    ground.parsed(vec![invoice("RE-1", 1)]).await;
+    let mut job = ground.parsed_of("south", vec![invoice("S-1", 1)]).await;
+    let edit = async |job: &Job, edit: Edit| {
+        ground.invoices.edit("ann", job.job_id, job.version, &edit).await.expect("an edit")
+    };
+    let line = |change: LineEdit| Edit { lines: vec![LineEdit { line: 1, ..change }], ..Edit::default() };
+    let accept = |accept| line(LineEdit { accept: Some(accept), ..LineEdit::default() });
+    let exclude = line(LineEdit { exclude: Some("not ours".to_owned()), ..LineEdit::default() });
+    let all = Edit { accept_all: true, ..Edit::default() };
+    let quantity = line(LineEdit { quantity: Some(Decimal::from(9)), ..LineEdit::default() });
+    let is_open = async |job: &Job| {
+        let open = ground.invoices.document(job).await.expect("a document").open();
+        open.iter().any(|open| open.contains("acme"))
+    };
+    assert!(is_open(&job).await);
+    for (change, open) in [
+        (all.clone(), true),
+        (quantity, true),
+        (accept(true), false),
+        (accept(false), true),
+        (all, true),
+        (accept(true), false),
+        (exclude, false),
+    ] {
+        job = edit(&job, change.clone()).await;
+        assert_eq!(is_open(&job).await, open, "{change:?}");
+    }
+    // Whoever accepts by mistake and then leaves the line out has said nothing of the item.
+    let next = ground.parsed_of("south", vec![invoice("S-2", 1)]).await;
+    assert!(is_open(&next).await);
+    let kept = edit(&next, accept(true)).await;
+    assert!(!is_open(&kept).await);
+    let last = ground.parsed_of("south", vec![invoice("S-3", 1)]).await;
+    let document = ground.invoices.document(&last).await.expect("a document");
+    assert_eq!(document.decisions[0].found.as_ref().map(|found| found.by), Some(By::Remembered));
+    assert_eq!(document.open(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_was_reversed_can_be_edited_and_applied_anew() {
+    let ground = Ground::new();
+    let job = ground.applied(vec![invoice("RE-1", 1)]).await;
+    let nine = LineEdit { line: 1, quantity: Some(Decimal::from(9)), ..LineEdit::default() };
+    let edit = Edit { lines: vec![nine], ..Edit::default() };
+    let refused = ground.invoices.edit("ann", job.job_id, job.version, &edit).await;
+    assert!(matches!(refused, Err(Error::State { .. })), "what is booked is not edited");
+    let job = ground.invoices.reverse("ann", job.job_id, job.version, "miscounted").await.expect("reversed");
+    let job = ground.published(&job).await;
+    assert_eq!(job.state, State::Reversed);
+    let job = ground.invoices.edit("ann", job.job_id, job.version, &edit).await.expect("an edit");
+    assert_eq!(job.state, State::Review);
+    let job = ground.invoices.apply("ann", job.job_id, job.version).await.expect("applied anew");
+    assert_eq!(ground.published(&job).await.state, State::Applied);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use contract::canonical::Outcome;
 use contract::{Code, topics};
 use invoices::apply::Advance;
-use invoices::edit::Edit;
 use invoices::{Invoices, Job, State, store};
 use ports::Ports;
 use ports::log::{Coordinates, Partition, RawRecord};
@@ -19,19 +18,6 @@ use stores::tables::EFFECTS;
 
 const STAGE: &str = "dvss.divergence";
 
-/// A job whose two lines are to be booked.
-async fn reviewed(ports: &Ports, invoices: &Invoices) -> Job {
-    let job = ground::queued(ports, invoices).await;
-    invoices.take(&job, "worker").await.expect("a take");
-    let job = store::get(&*ports.tables, job.job_id).await.expect("the job");
-    let bytes = b"invoice no,sku,qty,price\nR1,A,3,1\nR1,B,4,1\n";
-    let reading = readers::read(bytes, &readers::Hints::default()).expect("an invoice");
-    invoices.read(&job, reading).await.expect("it is kept");
-    let job = store::get(&*ports.tables, job.job_id).await.expect("the job");
-    let accept = Edit { accept_flags: Some(true), accept_all: true, ..Edit::default() };
-    invoices.edit("ann", job.job_id, job.version, &accept).await.expect("an edit")
-}
-
 async fn waiting(invoices: &Invoices, job: &Job) -> Vec<Output> {
     match invoices.advance(job).await.expect("an advance") {
         Advance::Waits { outputs, .. } => outputs,
@@ -39,8 +25,8 @@ async fn waiting(invoices: &Invoices, job: &Job) -> Vec<Output> {
     }
 }
 
-/// What divergence does with a fact that no stock can hold, and then a person.
-async fn discard(ports: &Ports, output: &Output, offset: i64) {
+/// What divergence does with a fact that no stock can hold; its row's identity.
+async fn park(ports: &Ports, output: &Output, offset: i64) -> String {
     let record = RawRecord {
         partition: Partition::new(topics::NORMALIZED, 0),
         offset,
@@ -63,7 +49,12 @@ async fn discard(ports: &Ports, output: &Output, offset: i64) {
     );
     parker.park(STAGE, &record, &poison).await.expect("parked");
     let fact: contract::canonical::Fact = serde_json::from_slice(&record.value).expect("a fact");
-    let identity = quarantine::of_fact(fact.ingest_id, fact.line, fact.leg, fact.revision);
+    quarantine::of_fact(fact.ingest_id, fact.line, fact.leg, fact.revision)
+}
+
+/// The same, and then a person.
+async fn discard(ports: &Ports, output: &Output, offset: i64) {
+    let identity = park(ports, output, offset).await;
     quarantine::discard(ports, STAGE, &identity, "not ours").await.expect("discarded");
 }
 
@@ -90,7 +81,7 @@ async fn publish(ports: &Ports, output: &Output) {
 #[tokio::test(start_paused = true)]
 async fn what_was_discarded_is_not_booked_and_not_taken_back() {
     let (ports, invoices) = ground::ground();
-    let job = reviewed(&ports, &invoices).await;
+    let job = ground::reviewed(&ports, &invoices).await;
     let job = invoices.apply("ann", job.job_id, job.version).await.expect("applied");
     let outputs = waiting(&invoices, &job).await;
     assert_eq!(outputs.len(), 2);
@@ -111,9 +102,30 @@ async fn what_was_discarded_is_not_booked_and_not_taken_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_parked_is_shown_and_not_emitted_again_until_a_person_decides() {
+    let (ports, invoices) = ground::ground();
+    let job = ground::reviewed(&ports, &invoices).await;
+    let job = invoices.apply("ann", job.job_id, job.version).await.expect("applied");
+    let outputs = waiting(&invoices, &job).await;
+    let identity = park(&ports, &outputs[1], 7).await;
+    let parked = invoices.parked(&job).await.expect("a look");
+    let [row] = &parked[..] else { panic!("{parked:?}") };
+    assert_eq!((&*row.stage, &row.identity, &*row.code), (STAGE, &identity, "fold-overflow"));
+    publish(&ports, &outputs[0]).await;
+    assert_eq!(
+        waiting(&invoices, &job).await,
+        [],
+        "a copy that came through would do what only a person may"
+    );
+    quarantine::discard(&ports, STAGE, &identity, "not ours").await.expect("discarded");
+    assert!(invoices.parked(&job).await.expect("a look").is_empty());
+    assert_eq!(invoices.advance(&job).await.expect("an advance"), Advance::Done);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_invoice_of_which_everything_was_discarded_can_be_reversed_and_applied_again() {
     let (ports, invoices) = ground::ground();
-    let job = reviewed(&ports, &invoices).await;
+    let job = ground::reviewed(&ports, &invoices).await;
     let mut job = invoices.apply("ann", job.job_id, job.version).await.expect("applied");
     for (output, offset) in waiting(&invoices, &job).await.iter().zip(7..) {
         assert!(invoices.parked(&job).await.expect("a look").is_empty());

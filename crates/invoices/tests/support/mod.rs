@@ -50,16 +50,25 @@ impl Ground {
     }
 
     pub async fn submitted(&self) -> Job {
-        let (job, address) =
-            self.invoices.announce("acme", &announced("a.xml"), Door::Own).await.expect("a job");
+        self.submitted_by("acme").await
+    }
+
+    pub async fn submitted_by(&self, vendor: &str) -> Job {
+        let vendor_id = VendorId::parse(vendor).expect("id");
+        let file = Announced { vendor_id, ..announced("a.xml") };
+        let (job, address) = self.invoices.announce(vendor, &file, Door::Own).await.expect("a job");
         let Place::Own(place) = &address.place else { panic!("asked for our own door") };
         let job = self.invoices.expects(job.job_id, presented(place)).await.expect("as signed");
         self.invoices.receive(&job, Bytes::from_static(BYTES)).await.expect("kept");
-        self.invoices.submit("acme", job.job_id).await.expect("submitted")
+        self.invoices.submit(vendor, job.job_id).await.expect("submitted")
     }
 
     pub async fn parsed(&self, invoices: Vec<Invoice>) -> Job {
-        let job = self.submitted().await;
+        self.parsed_of("acme", invoices).await
+    }
+
+    pub async fn parsed_of(&self, vendor: &str, invoices: Vec<Invoice>) -> Job {
+        let job = self.submitted_by(vendor).await;
         let Take::Ours(job) = self.invoices.take(&job, "worker").await.expect("a take") else {
             panic!("it is new")
         };

@@ -1,13 +1,16 @@
 //! Stores in memory, and jobs on them.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use contract::{Timestamp, VendorId, topics};
 use embedded::{Embedded, Parts, TokioClock};
+use invoices::edit::Edit;
 use invoices::intake::{Announced, Door};
-use invoices::{Invoices, Job};
+use invoices::{Invoices, Job, store};
 use ports::Ports;
 use ports::blobs::{Condition, Metadata};
 use stores::codec;
@@ -41,4 +44,17 @@ pub async fn queued(ports: &Ports, invoices: &Invoices) -> Job {
     let bytes = Bytes::from_static(b"<a/>");
     ports.invoices.put(&job.file.key, bytes, Metadata::new(), Condition::Absent).await.expect("put");
     invoices.submit("acme", job.job_id).await.expect("submitted")
+}
+
+/// A job whose two lines are to be booked.
+pub async fn reviewed(ports: &Ports, invoices: &Invoices) -> Job {
+    let job = queued(ports, invoices).await;
+    invoices.take(&job, "worker").await.expect("a take");
+    let job = store::get(&*ports.tables, job.job_id).await.expect("the job");
+    let bytes = b"invoice no,sku,qty,price\nR1,A,3,1\nR1,B,4,1\n";
+    let reading = readers::read(bytes, &readers::Hints::default()).expect("an invoice");
+    invoices.read(&job, reading).await.expect("it is kept");
+    let job = store::get(&*ports.tables, job.job_id).await.expect("the job");
+    let accept = Edit { accept_flags: Some(true), accept_all: true, ..Edit::default() };
+    invoices.edit("ann", job.job_id, job.version, &accept).await.expect("an edit")
 }
