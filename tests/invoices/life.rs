@@ -110,6 +110,23 @@ async fn a_line_in_another_unit_than_its_item_waits_for_a_quantity() {
 }
 
 #[tokio::test]
+async fn a_unit_that_stock_has_by_now_is_looked_at_when_it_is_applied() {
+    let place = Place::new();
+    let dvss = up(&place).await;
+    let own = dvss.vendor("own").await;
+    let job = dvss.invoice(&place, "a.xml", &ubl("RE-1", &[("BOLT-8", 24, 2)])).await;
+    assert_eq!(job["summary"]["open"], 0, "nobody knows its unit: {job}");
+    let mut counted = stock("count-1", NOON, "BOLT-8", "10");
+    counted["payload"]["unitOfMeasure"] = json!("CS");
+    counted["payload"].as_object_mut().expect("an object").remove("warehouseId");
+    let counted = dvss.send(&own, &counted).await;
+    dvss.published(&counted.id()).await;
+    let ran = dvss.cli(&["invoices", "apply", &id(&job)]).await;
+    assert!(ran.code != 0 && ran.stderr.contains("name the quantity in CS"), "{ran:?}");
+    dvss.stop().await;
+}
+
+#[tokio::test]
 async fn one_number_of_two_sellers_is_one_item_only_if_a_person_says_so() {
     let place = Place::new();
     let dvss = up(&place).await;

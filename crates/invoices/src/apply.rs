@@ -95,6 +95,7 @@ impl Invoices {
                 return Err(Error::Unreviewed(message));
             }
         }
+        self.check_units(id, &document).await?;
         self.check_bytes(&job).await?;
         let now = self.ports.clock.now();
         let plan_name = self.plan_name(&job)?;

@@ -81,7 +81,7 @@ impl Edit {
             if let Some(sku) = &edit.sku {
                 let sku = text("sku", sku)?;
                 let unit = unit_of(line, &sku);
-                if unit != decision.unit {
+                if unit != decision.unit || decision.unit.is_some() && decision.sku.as_ref() != Some(&sku) {
                     // It was named in the other item's unit.
                     decision.quantity = None;
                 }
@@ -149,7 +149,18 @@ impl Invoices {
             let (known, first) = tokio::try_join!(self.catalogue(), self.first_uses(&named))?;
             let (vendor, remembered) = (&job.vendor_id, &BTreeMap::new());
             let given = Given { vendor, known: &known, first: &first, remembered };
-            edit.apply(&mut document, |line, sku| given.other_unit(line, sku))?;
+            // One line after the other: what one says of an item holds for the next.
+            for change in &edit.lines {
+                let before = document.clone();
+                let unit_of = |line: &Line, sku: &str| given.other_unit(line, sku, &before);
+                Edit { lines: vec![change.clone()], ..Edit::default() }.apply(&mut document, unit_of)?;
+            }
+            Edit { lines: Vec::new(), ..edit.clone() }.apply(&mut document, |_, _| None)?;
+            let of_edit =
+                |line: &Line| edit.lines.iter().any(|edit| edit.line == line.line && edit.sku.is_some());
+            let lines: Vec<_> = document.lines().filter(|(line, _)| of_edit(line)).collect();
+            // A help for the next invoice; another one that was first meanwhile stays so.
+            self.note(&matching::first_uses(&lines, &given), &first).await?;
         }
         document.version += 1;
         self.put(id, &mut document).await?;

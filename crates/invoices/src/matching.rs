@@ -11,7 +11,7 @@ use contract::VendorId;
 use readers::invoice::{Invoice, Line, gtin14};
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::document::{By, Candidate, Decision, Match};
+use crate::document::{By, Candidate, Decision, Document, Match};
 use crate::units;
 
 /// Likeness from which on an item is a candidate, in percent.
@@ -86,33 +86,59 @@ impl Known {
     }
 }
 
-/// A new item that an invoice called by a number: whose invoice did so first, and what it said.
+/// A number, or a GTIN, that an invoice called a new item by: whose invoice did so first, and what it said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FirstUse {
-    /// The vendor.
-    pub vendor: VendorId,
+    /// The item.
+    pub sku: String,
+    /// The vendor by whose number it is called; none where it is the owner's own.
+    pub vendor: Option<VendorId>,
     /// What the line said of it.
     pub item: Item,
 }
 
-/// First uses of numbers, by the number as people compare it ([`plain`]).
+/// First uses, by the number as people compare it ([`plain`]) or the GTIN in its longest form.
 pub type FirstUses = BTreeMap<String, FirstUse>;
 
 /// Every number that a line calls its item by, as people compare it.
 pub fn spoken(line: &Line) -> impl Iterator<Item = String> {
     let numbers = numbers(line).map(|(_, number)| number).chain(line.gtin.as_deref());
-    numbers.map(plain).filter(|number| !number.is_empty())
+    let gtin = line.gtin.as_deref().and_then(gtin14);
+    numbers.map(plain).filter(|number| !number.is_empty()).chain(gtin)
 }
 
-/// First uses of numbers for new items which an invoice brings, where nobody was before it.
-pub fn first_uses(invoice: &Invoice, decisions: &[Decision], given: &Given<'_>) -> FirstUses {
+/// First uses which lines bring, where nobody was before them: of a new item's number and of its GTIN.
+pub fn first_uses(lines: &[(&Line, &Decision)], given: &Given<'_>) -> FirstUses {
     let mut uses = FirstUses::new();
-    for (line, decision) in invoice.lines.iter().zip(decisions) {
-        let is_new = decision.found.as_ref().is_some_and(|found| found.by == By::New);
-        let Some(number) = decision.sku.as_deref().filter(|_| is_new).map(plain) else { continue };
-        if !given.first.contains_key(&number) {
-            let item = Item { gtin: line.gtin.clone(), unit: line.unit.clone() };
-            uses.entry(number).or_insert(FirstUse { vendor: given.vendor.clone(), item });
+    for (line, decision) in lines {
+        let by = decision.found.as_ref().map(|found| found.by);
+        let is_new = by == Some(By::New) || by == Some(By::Person) && decision.confirmed;
+        let Some(sku) = decision.sku.clone().filter(|_| is_new) else { continue };
+        if given.known.items.contains_key(&sku) {
+            continue;
+        }
+        // Ten cases which wait for their number in pieces say nothing of the item's unit.
+        let unit = line.unit.clone().filter(|_| decision.unit.is_none());
+        let item = Item { gtin: line.gtin.clone(), unit };
+        let is_own = line.buyer_sku.as_deref().is_some_and(|number| plain(number) == plain(&sku));
+        let vendor = (!is_own).then(|| given.vendor.clone());
+        for number in [plain(&sku)].into_iter().chain(line.gtin.as_deref().and_then(gtin14)) {
+            let before = given.first.get(&number).or_else(|| uses.get(&number));
+            match before {
+                None => {
+                    uses.insert(
+                        number,
+                        FirstUse { sku: sku.clone(), vendor: vendor.clone(), item: item.clone() },
+                    );
+                }
+                // Whoever was first did not say in what it counts.
+                Some(first) if first.item.unit.is_none() && item.unit.is_some() && first.sku == sku => {
+                    let unit = item.unit.clone();
+                    let first = FirstUse { item: Item { unit, ..first.item.clone() }, ..first.clone() };
+                    uses.insert(number, first);
+                }
+                Some(_) => {}
+            }
         }
     }
     uses
@@ -157,17 +183,40 @@ pub struct Given<'a> {
 /// What becomes of the lines of an invoice if nobody says otherwise.
 pub fn propose(invoice: &Invoice, given: &Given<'_>) -> Vec<Decision> {
     let mut matcher = Matcher { given, left: MOST_COMPARISONS };
-    // Units of items that this very invoice brings first.
-    let mut fresh: BTreeMap<String, Option<&str>> = BTreeMap::new();
-    let mut decided = |line| {
+    // What the lines before said of items of which nothing else is known.
+    let (mut units, mut gtins) = (BTreeMap::<String, &str>::new(), BTreeMap::<String, String>::new());
+    let mut decisions = Vec::with_capacity(invoice.lines.len());
+    for line in &invoice.lines {
         let mut decision = matcher.decide(line);
-        let Some(sku) = decision.sku.clone() else { return decision };
-        let unit = given.unit(&sku).or_else(|| *fresh.entry(plain(&sku)).or_insert(line.unit.as_deref()));
+        let Some(sku) = decision.sku.clone() else {
+            decisions.push(decision);
+            continue;
+        };
+        let number = plain(&sku);
+        let unit = given.unit(&sku).or_else(|| units.get(&number).copied());
         decision.unit = other_unit(line, unit);
         decision.accepted &= decision.unit.is_none();
-        decision
-    };
-    invoice.lines.iter().map(&mut decided).collect()
+        if let (None, Some(said)) = (unit, line.unit.as_deref()) {
+            units.insert(number.clone(), said);
+        }
+        if let Some(gtin) = line.gtin.as_deref().and_then(gtin14) {
+            gtins.entry(gtin.clone()).or_insert_with(|| sku.clone());
+            let of_item = gtins
+                .iter()
+                .find(|(other, of)| **of == sku && **other != gtin)
+                .map(|(other, _)| other.clone());
+            let doubt = match (gtins.get(&gtin).filter(|other| **other != sku), of_item) {
+                (Some(other), _) => Some(format!("a line before has the GTIN {gtin} too, and is {other}")),
+                (None, Some(other)) => Some(format!("a line before of {sku} has another GTIN, {other}")),
+                (None, None) => None,
+            };
+            if decision.doubt.is_none() {
+                decision = decision.but(doubt);
+            }
+        }
+        decisions.push(decision);
+    }
+    decisions
 }
 
 impl Given<'_> {
@@ -184,14 +233,23 @@ impl Given<'_> {
         self.item(sku).find_map(|item| gtin14(item.gtin.as_deref()?))
     }
 
-    /// In what an item that a person named for a line is counted, where that is something else than the line says.
-    pub fn other_unit(&self, line: &Line, sku: &str) -> Option<String> {
-        other_unit(line, self.unit(sku))
+    /// In what an item that a person named for a line is counted, where that is something else than the line says; where
+    /// nothing is known of it, as the document's other lines of the item have it.
+    pub fn other_unit(&self, line: &Line, sku: &str, document: &Document) -> Option<String> {
+        let is_same = |other: &Line, decision: &Decision| {
+            let same = decision.sku.as_deref().is_some_and(|other| plain(other) == plain(sku));
+            same && other.line != line.line && decision.unit.is_none() && decision.excluded.is_none()
+        };
+        let beside = document.lines().filter(|(other, decision)| is_same(other, decision));
+        other_unit(
+            line,
+            self.unit(sku).or_else(|| beside.filter_map(|(other, _)| other.unit.as_deref()).next()),
+        )
     }
 }
 
 /// The item's unit, where the line counts in another one: ten cases are not ten pieces.
-fn other_unit(line: &Line, of_item: Option<&str>) -> Option<String> {
+pub fn other_unit(line: &Line, of_item: Option<&str>) -> Option<String> {
     let (said, unit) = (line.unit.as_deref()?, of_item?);
     (!units::same(said, unit)).then(|| unit.to_owned())
 }
@@ -215,7 +273,7 @@ impl Matcher<'_> {
         if let Some((gtin, skus)) = line.gtin.as_deref().and_then(of_gtin)
             && let Some(sku) = only(skus)
         {
-            return found(line, sku, By::Gtin, format!("GTIN {gtin}")).but(self.other_buyers(line, sku));
+            return found(line, sku, By::Gtin, format!("GTIN {gtin}")).but(self.other_number(line, sku));
         }
         if let Some(decision) = self.by_number(line) {
             return decision;
@@ -275,21 +333,24 @@ impl Matcher<'_> {
         (ours != theirs).then(|| format!("the line's GTIN is {ours}, and that of {sku} is {theirs}"))
     }
 
-    /// The buyer's numbers are the owner's own.
-    fn other_buyers(&self, line: &Line, sku: &str) -> Option<String> {
-        let number = line.buyer_sku.as_deref()?.trim();
-        let others = self.given.known.by_number.get(&plain(number))?;
-        (!others.contains(sku))
-            .then(|| format!("the GTIN is that of {sku}, and the buyer's number is {number}"))
+    /// The GTIN is one item's, and a number another one's.
+    fn other_number(&self, line: &Line, sku: &str) -> Option<String> {
+        numbers(line).find_map(|(whose, number)| {
+            let others = self.given.known.by_number.get(&plain(number))?;
+            (!others.contains(sku))
+                .then(|| format!("the GTIN is that of {sku}, and {whose} number is {number}"))
+        })
     }
 
     /// A seller's numbers are unique among its own.
     fn other_sellers(&self, line: &Line, whose: &str, sku: &str) -> Option<String> {
-        let FirstUse { vendor: first, .. } = self.given.first.get(&plain(sku))?;
+        let first = self.given.first.get(&plain(sku))?.vendor.as_ref()?;
         let is_same =
             line.gtin.as_deref().and_then(gtin14).is_some_and(|gtin| self.given.gtin(sku) == Some(gtin));
-        (first != self.given.vendor && whose != BUYERS && !is_same).then(|| {
-            format!("an invoice of {first} brought {sku} first, and each seller has numbers of its own: is it the same?")
+        (first != self.given.vendor && !is_same).then(|| {
+            format!(
+                "an invoice of {first} brought {sku} first, by its own number: is {whose} number of the same?"
+            )
         })
     }
 
@@ -300,7 +361,11 @@ impl Matcher<'_> {
         let Some((whose, name)) = numbers(line).find(own).or(gtin) else { return Decision::default() };
         let decision = found(line, name.trim(), By::New, why.to_owned());
         let decision = Decision { accepted: decision.accepted && sure, ..decision };
-        decision.but(self.against(line, whose, name.trim()))
+        let before = line.gtin.as_deref().and_then(gtin14).and_then(|gtin| self.given.first.get(&gtin));
+        let before = before.filter(|first| plain(&first.sku) != plain(name));
+        let other =
+            before.map(|first| format!("an invoice called the item with this GTIN {} before", first.sku));
+        decision.but(self.against(line, whose, name.trim()).or(other))
     }
 
     /// Items that look like the line's numbers, the likeliest first; `None` where that would take too long.
@@ -442,8 +507,13 @@ mod tests {
         let known = known(&[("TB100A4", None), ("BOLT-8", Some("4012345001235"))]);
         assert_eq!(by(&decided(&line(Some("tb100a4"), None), &known)), Some((By::Sku, "TB100A4", true)));
         assert_eq!(
-            by(&decided(&line(Some("TB100A4"), Some("04012345001235")), &known)),
+            by(&decided(&line(Some("77"), Some("04012345001235")), &known)),
             Some((By::Gtin, "BOLT-8", true))
+        );
+        // The number is another item's, and only a person can tell which of the two is wrong.
+        assert_eq!(
+            by(&decided(&line(Some("TB100A4"), Some("04012345001235")), &known)),
+            Some((By::Gtin, "BOLT-8", false))
         );
         let remembered = Remembered::from([("seller#TB100A4".to_owned(), "BINDER".to_owned())]);
         let decision = asked(&line(Some(" tb100a4 "), None), &known, &FirstUses::new(), &remembered);
@@ -514,27 +584,49 @@ mod tests {
 
     #[test]
     fn a_number_of_another_sellers_item_waits_for_a_person() {
-        let first = |by: &str, gtin: Option<&str>| FirstUse {
-            vendor: vendor(by),
+        let first = |sku: &str, by: &str, gtin: Option<&str>| FirstUse {
+            sku: sku.to_owned(),
+            vendor: Some(vendor(by)),
             item: Item { gtin: gtin.map(str::to_owned), unit: None },
         };
         let uses = FirstUses::from([
-            ("1001".to_owned(), first("south", Some("4012345001235"))),
-            ("1002".to_owned(), first("acme", None)),
+            ("1001".to_owned(), first("1001", "south", Some("4012345001235"))),
+            ("1002".to_owned(), first("1002", "acme", None)),
+            ("1003".to_owned(), FirstUse { vendor: None, ..first("1003", "south", None) }),
         ]);
         let ask = |line: &Line, known: &Known| asked(line, known, &uses, &Remembered::new());
         // Whether it was booked meanwhile or not.
-        for (stock, how) in [(known(&[("1001", None), ("1002", None)]), By::Sku), (Known::default(), By::New)]
+        for (stock, how) in
+            [(known(&[("1001", None), ("1002", None), ("1003", None)]), By::Sku), (Known::default(), By::New)]
         {
             let theirs = ask(&line(Some("1001"), None), &stock);
             assert_eq!(by(&theirs), Some((how, "1001", false)));
             assert!(theirs.doubt.is_some_and(|doubt| doubt.contains("south")));
             assert_eq!(by(&ask(&line(Some("1002"), None), &stock)), Some((how, "1002", true)));
             let own = Line { buyer_sku: Some("1001".to_owned()), ..line(Some("77"), None) };
-            assert_eq!(by(&ask(&own, &stock)), Some((how, "1001", true)), "the owner's own number");
+            assert_eq!(
+                by(&ask(&own, &stock)),
+                Some((how, "1001", false)),
+                "south made it, by its own number"
+            );
+            let own = Line { buyer_sku: Some("1003".to_owned()), ..line(Some("77"), None) };
+            assert_eq!(by(&ask(&own, &stock)), Some((how, "1003", true)), "the owner's own number");
             let same = ask(&line(Some("1001"), Some("4012345001235")), &stock);
             assert_eq!(by(&same), Some((how, "1001", true)), "the same GTIN");
         }
+    }
+
+    #[test]
+    fn one_gtin_of_two_new_items_and_one_new_item_with_two_gtins_are_doubts() {
+        let known = Known::default();
+        let accepted = |lines: Vec<Line>| -> Vec<bool> {
+            let decisions = proposed(lines, &known, &FirstUses::new(), &Remembered::new());
+            decisions.iter().map(|decision| decision.accepted).collect()
+        };
+        let (one, two) = (Some("4012345001235"), Some("4000050986428"));
+        assert_eq!(accepted(vec![line(Some("A-1"), one), line(Some("A-1"), two)]), [true, false]);
+        assert_eq!(accepted(vec![line(Some("A-1"), one), line(Some("B-2"), one)]), [true, false]);
+        assert_eq!(accepted(vec![line(Some("A-1"), one), line(Some("A-1"), one)]), [true, true]);
     }
 
     #[test]
@@ -549,12 +641,13 @@ mod tests {
         let cases = decided(&counted("A1", Some("CS")), &known);
         assert_eq!((by(&cases), cases.unit.as_deref()), (Some((By::Sku, "A1", false)), Some("EA")));
         // Of a new item the first line says it.
-        let lines = vec![counted("N-1", Some("EA")), counted("n-1", Some("CS")), counted("N-1", Some("PCE"))];
+        let said = [None, Some("EA"), Some("CS"), Some("PCE")];
+        let lines = said.map(|unit| counted(if unit.is_none() { "n-1" } else { "N-1" }, unit)).to_vec();
         let units: Vec<_> = proposed(lines, &known, &FirstUses::new(), &Remembered::new())
             .into_iter()
             .map(|decision| (decision.accepted, decision.unit))
             .collect();
-        assert_eq!(units, [(true, None), (false, Some("EA".to_owned())), (true, None)]);
+        assert_eq!(units, [(true, None), (true, None), (false, Some("EA".to_owned())), (true, None)]);
     }
 
     #[test]

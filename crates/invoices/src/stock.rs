@@ -1,19 +1,19 @@
 //! What is known of the owner's stock: the items there are, and what a line would do to one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use contract::canonical::Data;
 use contract::entity::{Entity, stock_of};
 use contract::{Decimal, VendorId};
-use ports::tables::{Row, Tables};
+use ports::tables::{Key, Row, Tables};
 use readers::invoice::Line;
 use serde::Serialize;
 use stores::effects::{self, Kind, State};
 use stores::tables::{CANONICAL_STATE, EFFECTS};
 
 use crate::document::{Decision, Document};
-use crate::matching::{Item, Known};
-use crate::{Error, Invoices, Options};
+use crate::matching::{Item, Known, other_unit};
+use crate::{Error, Invoices, JobId, Options};
 
 /// Stock of one entity, before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -61,6 +61,43 @@ impl Invoices {
     }
 }
 
+impl Invoices {
+    /// Refuses what counts in another unit than its stock does by now: nobody may have said so when it was read.
+    pub(crate) async fn check_units(&self, job: JobId, document: &Document) -> Result<(), Error> {
+        let (tables, options) = (&*self.ports.tables, &*self.options);
+        let mut lines = Vec::new();
+        for (line, decision) in document.lines().filter(|(_, decision)| decision.excluded.is_none()) {
+            let sku = decision.sku.as_deref().filter(|_| decision.quantity.is_none() && line.unit.is_some());
+            let Some(sku) = sku else { continue };
+            let warehouse = decision.warehouse_id.as_deref().or(options.warehouse.as_deref());
+            lines.push((line, sku, entity(&options.owner, warehouse, sku)?));
+        }
+        let entities: BTreeSet<String> = lines.iter().map(|(.., entity)| entity.clone()).collect();
+        let entities: Vec<String> = entities.into_iter().collect();
+        let mut items = BTreeMap::new();
+        for entities in entities.chunks(100) {
+            let states = entities.iter().zip(effects::states(tables, entities).await?);
+            let told = states.filter_map(|(entity, stated)| Some((entity, stated?.state)));
+            let told: Vec<_> = told
+                .flat_map(|(entity, state)| telling(entity, state).map(|key| (entity.clone(), key)))
+                .collect();
+            tell(tables, &told, &mut items).await?;
+        }
+        for (line, sku, entity) in lines {
+            let unit = items.get(&entity).and_then(|item: &Item| item.unit.as_deref());
+            if let Some(unit) = other_unit(line, unit) {
+                return Err(Error::Unreviewed(format!(
+                    "job {job} cannot be applied yet: line {} counts in {}, and by now the stock of {sku} counts in {unit}: \
+                     name the quantity in {unit}",
+                    line.line,
+                    line.unit.as_deref().unwrap_or_default()
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What changes do to stock, one after the other; several may be of one entity.
 async fn impacts(tables: &dyn Tables, changes: &[(String, Decimal)]) -> Result<Vec<Impact>, Error> {
     let mut entities: Vec<String> = changes.iter().map(|(entity, _)| entity.clone()).collect();
@@ -94,7 +131,6 @@ pub async fn catalogue(tables: &dyn Tables, owner: &VendorId, most: usize) -> Re
     loop {
         let page = tables.scan(&CANONICAL_STATE, after, 1_000).await?;
         let own = page.rows.iter().filter(|row| row.key.pk.starts_with(&prefix));
-        // Facts that may tell an item's GTIN and its unit: what was stated last, and what came in last.
         let mut told = Vec::new();
         for row in own {
             let Some(Entity::Stock { sku, .. }) = stock_of(&row.key.pk) else { continue };
@@ -104,40 +140,53 @@ pub async fn catalogue(tables: &dyn Tables, owner: &VendorId, most: usize) -> Re
                 tracing::error!(row = row.key.pk, "the state of an item cannot be read");
                 continue;
             };
-            let State { on_hand, available, last_adjustment, .. } = stated.state;
-            let winners =
-                [on_hand, available].into_iter().flatten().map(|winner| (Kind::Absolute, winner.key));
-            let last = last_adjustment.map(|last| (Kind::Adjustment, last));
-            told.extend(
-                winners.chain(last).map(|(kind, at)| (sku.clone(), effects::key(&row.key.pk, kind, &at))),
-            );
+            told.extend(telling(&row.key.pk, stated.state).map(|key| (sku.clone(), key)));
         }
-        for told in told.chunks(100) {
-            let mut keys: Vec<_> = told.iter().map(|(_, key)| key.clone()).collect();
-            keys.sort();
-            keys.dedup();
-            let rows: BTreeMap<_, _> = keys.iter().cloned().zip(tables.get(&EFFECTS, &keys).await?).collect();
-            for (sku, key) in told {
-                let Some(item) = rows.get(key).cloned().flatten() else { continue };
-                let Ok(effect) = effects::read(&Row { key: key.clone(), item }) else {
-                    unread = true;
-                    tracing::error!(row = key.pk, "a fact about an item cannot be read");
-                    continue;
-                };
-                let item = match effect.fact.data {
-                    Data::InventoryUpdated(data) => data.item,
-                    Data::InventoryAdjusted(data) => data.item,
-                    Data::InventoryReceived(data) => data.item,
-                    Data::OrderUpdated(_) => continue,
-                };
-                let known = items.entry(sku.clone()).or_default();
-                known.gtin = known.gtin.take().or(item.gtin);
-                known.unit = known.unit.take().or(item.unit_of_measure);
-            }
-        }
+        unread |= tell(tables, &told, &mut items).await?;
         after = page.next;
         if after.is_none() || items.len() >= most {
             return Ok(Known::of(items, after.is_some() || unread));
         }
     }
+}
+
+/// The facts that may tell an item's GTIN and its unit: what was stated last, and what came in last.
+fn telling(entity: &str, state: State) -> impl Iterator<Item = Key> {
+    let State { on_hand, available, last_adjustment, .. } = state;
+    let stated = [on_hand, available].into_iter().flatten().map(|winner| (Kind::Absolute, winner.key));
+    let last = last_adjustment.map(|last| (Kind::Adjustment, last));
+    stated.chain(last).map(move |(kind, at)| effects::key(entity, kind, &at)).collect::<Vec<_>>().into_iter()
+}
+
+/// Reads what facts tell of items, each under its name; whether one could not be read.
+async fn tell(
+    tables: &dyn Tables,
+    told: &[(String, Key)],
+    items: &mut BTreeMap<String, Item>,
+) -> Result<bool, Error> {
+    let mut unread = false;
+    for told in told.chunks(100) {
+        let mut keys: Vec<Key> = told.iter().map(|(_, key)| key.clone()).collect();
+        keys.sort();
+        keys.dedup();
+        let rows: BTreeMap<_, _> = keys.iter().cloned().zip(tables.get(&EFFECTS, &keys).await?).collect();
+        for (name, key) in told {
+            let Some(item) = rows.get(key).cloned().flatten() else { continue };
+            let Ok(effect) = effects::read(&Row { key: key.clone(), item }) else {
+                unread = true;
+                tracing::error!(row = key.pk, "a fact about an item cannot be read");
+                continue;
+            };
+            let item = match effect.fact.data {
+                Data::InventoryUpdated(data) => data.item,
+                Data::InventoryAdjusted(data) => data.item,
+                Data::InventoryReceived(data) => data.item,
+                Data::OrderUpdated(_) => continue,
+            };
+            let known = items.entry(name.clone()).or_default();
+            known.gtin = known.gtin.take().or(item.gtin);
+            known.unit = known.unit.take().or(item.unit_of_measure);
+        }
+    }
+    Ok(unread)
 }

@@ -254,22 +254,29 @@ pub async fn first_uses(tables: &dyn Tables, numbers: &BTreeSet<String>) -> Resu
             let Some(row) = row else { continue };
             let text = |name: &str| row.get(name).and_then(Attr::as_str).map(str::to_owned);
             let vendor = text("vendorId").and_then(|vendor| VendorId::parse(vendor).ok());
-            let vendor = vendor
-                .ok_or_else(|| Error::Damaged(format!("the row of the number {number} names no vendor")))?;
             let item = matching::Item { gtin: text("gtin"), unit: text("unit") };
-            named.insert((*number).clone(), FirstUse { vendor, item });
+            let sku = text("sku").unwrap_or_else(|| (*number).clone());
+            named.insert((*number).clone(), FirstUse { sku, vendor, item });
         }
     }
     Ok(named)
 }
 
-/// Notes that an invoice used a number for a new item, where nobody did before; whether it was the first.
-pub async fn use_first(tables: &dyn Tables, number: &str, first: &FirstUse) -> Result<bool, Error> {
-    let FirstUse { vendor, item: matching::Item { gtin, unit } } = first;
-    let mut row = Item::from([("vendorId".to_owned(), Attr::S(vendor.to_string()))]);
-    let told = [("gtin", gtin), ("unit", unit)];
-    row.extend(told.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Attr::S(text.clone()?)))));
-    match tables.write(Write::put(&INVOICE_JOBS, first_use_key(number), row, Condition::Absent)).await {
+/// Notes that an invoice used a number for a new item, where nobody did before, or more of what was `known` by then;
+/// whether that was so.
+pub async fn use_first(
+    tables: &dyn Tables,
+    number: &str,
+    first: &FirstUse,
+    known: bool,
+) -> Result<bool, Error> {
+    let FirstUse { sku, vendor, item: matching::Item { gtin, unit } } = first;
+    let vendor = vendor.as_ref().map(ToString::to_string);
+    let told = [("sku", &Some(sku.clone())), ("vendorId", &vendor), ("gtin", gtin), ("unit", unit)];
+    let told = told.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Attr::S(text.clone()?))));
+    let condition = if known { Condition::Always } else { Condition::Absent };
+    let write = Write::put(&INVOICE_JOBS, first_use_key(number), told.collect(), condition);
+    match tables.write(write).await {
         Ok(()) => Ok(true),
         Err(tables::Error::Condition(_)) => Ok(false),
         Err(error) => Err(error.into()),

@@ -302,20 +302,32 @@ impl Invoices {
             let proposed = tokio::task::spawn_blocking(move || {
                 let given = Given { vendor: &vendor, known: &known, first: &first, remembered: &remembered };
                 let decisions = matching::propose(&said, &given);
-                let uses = matching::first_uses(&said, &decisions, &given);
-                (decisions, uses)
+                let lines: Vec<_> = said.lines.iter().zip(&decisions).collect();
+                let uses = matching::first_uses(&lines, &given);
+                (decisions, uses, first)
             });
-            let (decisions, uses) = proposed
+            let (decisions, uses, first) = proposed
                 .await
                 .map_err(|error| Error::Unavailable(format!("the lines were not compared: {error}")))?;
-            let noted: Vec<BoxFuture<'_, Result<bool, Error>>> =
-                uses.iter().map(|(number, first)| store::use_first(tables, number, first).boxed()).collect();
-            let noted: Vec<bool> = stream::iter(noted).buffer_unordered(AT_ONCE).try_collect().await?;
-            if noted.into_iter().all(|first| first) {
+            let noted = self.note(&uses, &first).await?;
+            if noted {
                 return Ok((Arc::unwrap_or_clone(invoice), decisions));
             }
         }
         Err(Error::Unavailable(format!("others use the numbers of job {} all the time", job.job_id)))
+    }
+
+    /// Notes first uses beside those that were known; false where somebody else was first with one meanwhile.
+    pub(crate) async fn note(&self, uses: &FirstUses, known: &FirstUses) -> Result<bool, Error> {
+        let tables = &*self.ports.tables;
+        let noted: Vec<BoxFuture<'_, Result<bool, Error>>> = uses
+            .iter()
+            .map(|(number, first)| {
+                store::use_first(tables, number, first, known.contains_key(number)).boxed()
+            })
+            .collect();
+        let noted: Vec<bool> = stream::iter(noted).buffer_unordered(AT_ONCE).try_collect().await?;
+        Ok(noted.into_iter().all(|first| first))
     }
 
     /// Says in the job's row what holds it up and needs a person.

@@ -78,14 +78,16 @@ fn missing_of_line(line: &mut Line) {
     }
 }
 
-/// A credit note subtracts; one whose quantities are negative as well subtracts twice, and only a person can tell
-/// what its sender means.
+/// A credit note subtracts; one whose quantities are negative as well subtracts twice, and an invoice of nothing else is
+/// none: only a person can tell what its sender means.
 fn direction(invoice: &mut Invoice) {
     let mut quantities = invoice.lines.iter().filter_map(|line| line.quantity.as_ref()).peekable();
-    let doubly = invoice.kind == Kind::CreditNote
-        && quantities.peek().is_some()
-        && quantities.all(Decimal::is_negative);
-    let message = "a credit note whose quantities are all negative: which way the goods go is not certain";
+    let doubly = quantities.peek().is_some() && quantities.all(Decimal::is_negative);
+    let what = match invoice.kind {
+        Kind::CreditNote => "a credit note",
+        Kind::Invoice => "an invoice",
+    };
+    let message = format!("{what} whose quantities are all negative: which way the goods go is not certain");
     let new = flag(FlagCode::Uncertain, message);
     invoice.flags.retain(|flag| *flag != new);
     if doubly {

@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::draft::{Found, MAX_INVOICES, Scope, blank, check_lines, currency, flag, put_ids};
+use crate::draft::{
+    Found, MAX_INVOICES, Scope, blank, brings_no_goods, check_lines, currency, flag, put_ids,
+};
 use crate::invoice::{FlagCode, Format, Invoice, Kind, Line, Place, Reading};
 use crate::{Reason, Unreadable, check};
 
@@ -234,9 +236,33 @@ impl<'a> Sheet<'a> {
         invoice.issue_date = scope.read("issueDate", date, |text| numbers::date(text, self.order));
         invoice.currency =
             scope.read("currency", said_currency, |text| currency(text).or_else(|| symbol(text)));
-        let says_credit = kind.is_some_and(|kind| words::says_credit(&kind.text) || kind.text == "381");
-        if says_credit || alone && self.title_says_credit() {
+        // A column `Credit Note Number` says it of every row.
+        let headings = &self.grid.rows[self.header].1;
+        let heading = self.columns.get(&Role::Number).and_then(|column| headings.get(*column));
+        let titled = heading.is_some_and(|cell| words::says_credit(&cell.text));
+        let said = kind.map(|kind| kind.text);
+        if titled || alone && self.title_says_credit() {
             invoice.kind = Kind::CreditNote;
+        }
+        match said.as_deref().map(|said| (said, words::kind(said))) {
+            Some((_, Some(Kind::CreditNote))) => invoice.kind = Kind::CreditNote,
+            Some((_, Some(Kind::Invoice))) | None => {}
+            Some((said, None)) => {
+                let message = format!(
+                    "the document's type `{}` is no invoice's or credit note's that is known",
+                    cut(said)
+                );
+                scope.flag(FlagCode::Uncertain, message);
+            }
+        }
+        if let Some(flag) = said.as_deref().and_then(brings_no_goods) {
+            scope.flag(flag.code, flag.message);
+        }
+        if let Some(title) = self.title_of_no_goods().filter(|_| alone) {
+            scope.flag(
+                FlagCode::Uncertain,
+                format!("the title says {}, which need not bring goods", cut(title)),
+            );
         }
         let mut party = |prefix: &str, name: Option<Found>| {
             Scope::new(&mut invoice.evidence, &mut invoice.flags, prefix.to_owned()).text("name", name)

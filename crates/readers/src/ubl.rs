@@ -53,7 +53,13 @@ fn header<'d>(tree: &Tree<'d>, root: Node<'d>, invoice: &mut Invoice) {
         invoice.flags.extend(brings_no_goods(&code));
         match kind_of_code(&code) {
             Some(kind) if invoice.kind == Kind::Invoice => invoice.kind = kind,
-            Some(_) => {}
+            Some(Kind::Invoice) => {
+                let message = format!(
+                    "a credit note whose type {code} is an invoice's: which way the goods go is not certain"
+                );
+                invoice.flags.push(flag(FlagCode::Uncertain, message));
+            }
+            Some(Kind::CreditNote) => {}
             None => invoice
                 .flags
                 .push(flag(FlagCode::Uncertain, format!("type code `{code}` is not an invoice's"))),

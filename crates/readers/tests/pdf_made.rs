@@ -310,6 +310,12 @@ fn a_title_of_what_brings_no_goods_is_flagged() {
         let said = invoice.flags.iter().any(|flag| flag.message.contains("need not bring goods"));
         assert!(said, "{title}: {:?}", invoice.flags);
     }
+    // Of any size, where it stands alone; not as a label.
+    for (words, flagged) in [("PRO FORMA INVOICE", true), ("INVOICE (COPY)", true), ("Copy to:", false)] {
+        let invoice = read(&document(vec![german().text(50.0, 30.0, words)]));
+        let said = invoice.flags.iter().any(|flag| flag.message.contains("need not bring goods"));
+        assert_eq!(said, flagged, "{words}: {:?}", invoice.flags);
+    }
 }
 
 #[test]

@@ -378,8 +378,39 @@ pub(super) fn perhaps_no_goods(grid: &Grid) -> Option<String> {
         "lieferschein",
     ];
     let is_hint = |norm: &str| WORDS.contains(&norm) || HINTS.iter().any(|hint| norm.contains(hint));
-    let title = larger(grid, is_hint)?;
+    let title = larger(grid, is_hint).or_else(|| alone_on_the_first_page(grid))?;
     Some(format!("kind: its title says {title}, which need not bring goods"))
+}
+
+/// The same in a few words that stand alone on the first page, of any size, as far as those words are labels of nothing.
+fn alone_on_the_first_page(grid: &Grid) -> Option<String> {
+    const WORDS: &[&str] = &[
+        "proforma",
+        "copy",
+        "copia",
+        "kopie",
+        "duplicate",
+        "duplicata",
+        "duplikat",
+        "reprint",
+        "corrected",
+        "retoure",
+    ];
+    for line in grid.lines.iter().filter(|line| line.page() == 0).take(60) {
+        for cell in &line.cells {
+            let text = line.text(cell.clone());
+            let norms: Vec<&str> =
+                line.tokens[cell.clone()].iter().map(|token| token.norm.as_str()).collect();
+            let says = norms.iter().any(|norm| WORDS.contains(norm))
+                || norms.windows(2).any(|two| two == ["pro", "forma"]);
+            let is_label =
+                text.trim_end().ends_with(':') || text.contains(|character: char| character.is_ascii_digit());
+            if says && norms.len() <= 6 && !is_label {
+                return Some(text);
+            }
+        }
+    }
+    None
 }
 
 /// The first word set larger than most that is one of those.

@@ -36,6 +36,12 @@ impl Sheet<'_> {
         above.into_iter().any(|cell| words::says_credit(&cell.text))
     }
 
+    /// A title above the table of what brings no goods, or not for the first time.
+    pub(super) fn title_of_no_goods(&self) -> Option<&str> {
+        let above = self.grid.rows[..self.header].iter().flat_map(|(_, cells)| cells);
+        above.map(|cell| cell.text.as_str()).find(|text| words::says_no_goods(text))
+    }
+
     /// What total a row behind the table states, and in which cell. A total counts nothing: its row has no quantity.
     pub(super) fn total_of(&self, row: usize) -> Option<(Role, usize)> {
         if row <= self.header {

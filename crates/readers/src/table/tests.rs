@@ -34,6 +34,23 @@ const GERMAN: &str = "\u{feff}Rechnung;R-2024/17;;;;;\r\n\
     ;;Gesamtbetrag;;;;78,42\r\n";
 
 #[test]
+fn a_type_that_is_no_invoices_is_a_credit_note_or_a_flag() {
+    let typed = |kind: &str| one(&format!("type,invoice no,sku,qty,price\n{kind},1,A,1,1\n"));
+    let plain = typed("Invoice").flags.len();
+    for kind in ["CN", "Credit", "Storno", "381"] {
+        assert_eq!(typed(kind).kind, Kind::CreditNote, "{kind}");
+    }
+    for kind in ["PROFORMA", "Quote", "Delivery note", "Copy", "325", "Return"] {
+        let invoice = typed(kind);
+        assert!(invoice.kind == Kind::Invoice && invoice.flags.len() > plain, "{kind}: {:?}", invoice.flags);
+    }
+    let headed = one("credit note number,sku,qty,price\n1,A,1,1\n");
+    assert_eq!(headed.kind, Kind::CreditNote);
+    let titled = one("PRO FORMA INVOICE;;;\ninvoice no;sku;qty;price\n1;A;1;1\n");
+    assert!(titled.flags.len() > plain, "{:?}", titled.flags);
+}
+
+#[test]
 fn a_german_table_with_totals() {
     let invoice = one(GERMAN);
     assert_eq!(flags(&invoice), Vec::<String>::new());

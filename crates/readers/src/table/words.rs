@@ -2,6 +2,9 @@
 //!
 //! Whole phrases, never parts: `price incl. VAT` is not a price, and an unknown column is left alone.
 
+use crate::draft::kind_of_code;
+use crate::invoice;
+
 /// What a column or a label stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Role {
@@ -188,6 +191,58 @@ pub(super) fn says_credit(text: &str) -> bool {
     ];
     let text = normal(text);
     WORDS.iter().any(|word| text == *word || text.starts_with(&format!("{word} ")))
+}
+
+/// What a column of types says, in a word or by the codes of UNTDID 1001; nothing where it says something else.
+pub(super) fn kind(text: &str) -> Option<invoice::Kind> {
+    const INVOICES: [&str; 14] = [
+        "invoice",
+        "inv",
+        "tax invoice",
+        "sales invoice",
+        "commercial invoice",
+        "rechnung",
+        "re",
+        "facture",
+        "factura",
+        "fattura",
+        "factuur",
+        "faktura",
+        "debit invoice",
+        "di",
+    ];
+    const CREDITS: [&str; 10] =
+        ["cn", "cr", "cm", "credit", "credit invoice", "gs", "storno", "abono", "rectificativa", "refund"];
+    let plain = normal(text);
+    if says_credit(text) || CREDITS.contains(&plain.as_str()) {
+        return Some(invoice::Kind::CreditNote);
+    }
+    INVOICES.contains(&plain.as_str()).then_some(invoice::Kind::Invoice).or_else(|| kind_of_code(text.trim()))
+}
+
+/// Whether a text is the title of what brings no goods, or not for the first time.
+pub(super) fn says_no_goods(text: &str) -> bool {
+    const TITLES: [&str; 16] = [
+        "quotation",
+        "quote",
+        "estimate",
+        "offer",
+        "angebot",
+        "offerte",
+        "devis",
+        "preventivo",
+        "presupuesto",
+        "delivery note",
+        "packing list",
+        "lieferschein",
+        "copy",
+        "kopie",
+        "duplicate",
+        "duplicata",
+    ];
+    let plain = normal(text);
+    let starts = ["pro forma", "proforma"].iter().any(|start| plain.starts_with(start));
+    starts || TITLES.contains(&plain.as_str())
 }
 
 /// A phrase in the form of the tables: words in lower case and without accents, parted by one blank; `invoiceNo`,
