@@ -1,18 +1,19 @@
 //! What a person changes before an invoice is applied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use contract::Decimal;
 use ports::tables::{self, Attr, Condition, Item, Write};
-use readers::invoice::Line;
 use serde::Deserialize;
 use stores::audit::Deed;
 use stores::tables::INVOICE_JOBS;
 
 use crate::document::{self, By, Decision, Document, Match, Put};
 use crate::intake::lost;
+use crate::items::{self, FirstUses, Remembered};
 use crate::job::Summary;
-use crate::matching::Given;
+use crate::matching::{Given, Units};
 use crate::store::{self, Change, Refused};
 use crate::{Error, Invoices, Job, JobId, State, matching};
 
@@ -60,13 +61,9 @@ pub struct LineEdit {
 }
 
 impl Edit {
-    /// What it makes of a document. Pure; `unit_of` tells in what an item is counted, where a line counts in something
-    /// else.
-    pub fn apply(
-        &self,
-        document: &mut Document,
-        unit_of: impl Fn(&Line, &str) -> Option<String>,
-    ) -> Result<(), Error> {
+    /// What it makes of a document. Pure; `given` tells in what named items are counted.
+    pub fn apply(&self, document: &mut Document, given: &Given<'_>) -> Result<(), Error> {
+        let units = self.units(document);
         if let Some(number) = &self.number {
             document.invoice.number = Some(text("number", number)?);
         }
@@ -80,7 +77,7 @@ impl Edit {
             let (line, decision) = (&document.invoice.lines[place], &mut document.decisions[place]);
             if let Some(sku) = &edit.sku {
                 let sku = text("sku", sku)?;
-                let unit = unit_of(line, &sku);
+                let unit = given.other_unit(line, &sku, &units);
                 if unit != decision.unit || decision.unit.is_some() && decision.sku.as_ref() != Some(&sku) {
                     // It was named in the other item's unit.
                     decision.quantity = None;
@@ -120,6 +117,21 @@ impl Edit {
         }
         Ok(())
     }
+
+    /// In what the lines count their items, as they shall be called.
+    fn units(&self, document: &Document) -> Units {
+        let named = self.lines.iter().filter_map(|edit| Some((edit.line, edit.sku.as_deref()?.trim())));
+        let named: BTreeMap<u32, &str> = named.collect();
+        let mut units = Units::new();
+        for (line, decision) in document.lines().filter(|(_, decision)| decision.excluded.is_none()) {
+            // Ten cases which wait for their number in pieces say nothing of the item's unit.
+            let own = decision.sku.as_deref().filter(|_| decision.unit.is_none());
+            if let Some(sku) = named.get(&line.line).copied().or(own) {
+                matching::say_unit(&mut units, sku, line);
+            }
+        }
+        units
+    }
 }
 
 fn text(what: &str, value: &str) -> Result<String, Error> {
@@ -143,25 +155,19 @@ impl Invoices {
         let before = self.document(&job).await?;
         let mut document = before.clone();
         let named: Vec<&str> = edit.lines.iter().filter_map(|edit| edit.sku.as_deref()).collect();
-        if named.is_empty() {
-            edit.apply(&mut document, |_, _| None)?;
-        } else {
-            let (known, first) = tokio::try_join!(self.catalogue(), self.first_uses(&named))?;
-            let (vendor, remembered) = (&job.vendor_id, &BTreeMap::new());
-            let given = Given { vendor, known: &known, first: &first, remembered };
-            // One line after the other: what one says of an item holds for the next.
-            for change in &edit.lines {
-                let before = document.clone();
-                let unit_of = |line: &Line, sku: &str| given.other_unit(line, sku, &before);
-                Edit { lines: vec![change.clone()], ..Edit::default() }.apply(&mut document, unit_of)?;
-            }
-            Edit { lines: Vec::new(), ..edit.clone() }.apply(&mut document, |_, _| None)?;
-            let of_edit =
-                |line: &Line| edit.lines.iter().any(|edit| edit.line == line.line && edit.sku.is_some());
-            let lines: Vec<_> = document.lines().filter(|(line, _)| of_edit(line)).collect();
-            // A help for the next invoice; another one that was first meanwhile stays so.
-            self.note(&matching::first_uses(&lines, &given), &first).await?;
-        }
+        // Nobody looks at all of stock where no item was named.
+        let (known, first) = match &named[..] {
+            [] => (Arc::default(), FirstUses::new()),
+            _ => tokio::try_join!(self.catalogue(), self.first_uses(&named))?,
+        };
+        let remembered = &Remembered::new();
+        let given = Given { vendor: &job.vendor_id, known: &known, first: &first, remembered };
+        edit.apply(&mut document, &given)?;
+        let by_hand: BTreeSet<u32> =
+            edit.lines.iter().filter(|edit| edit.sku.is_some()).map(|edit| edit.line).collect();
+        let lines: Vec<_> = document.lines().filter(|(line, _)| by_hand.contains(&line.line)).collect();
+        // A help for the next invoice; another one that was first meanwhile stays so.
+        self.note(&matching::first_uses(&lines, &given), &first).await?;
         document.version += 1;
         self.put(id, &mut document).await?;
         let deed = Deed {
@@ -208,7 +214,7 @@ impl Invoices {
             let Some(place) = of_line(document) else { continue };
             let (was, is) = (&before.decisions[place], &document.decisions[place]);
             let holds = |decision: &Decision| decision.confirmed && decision.excluded.is_none();
-            let Some(name) = matching::names(&document.invoice.lines[place]).into_iter().next() else {
+            let Some(name) = items::names(&document.invoice.lines[place]).into_iter().next() else {
                 continue;
             };
             let key = store::memory_key(&job.vendor_id, &name);

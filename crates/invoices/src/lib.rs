@@ -8,7 +8,7 @@
 //! | [`job`], [`store`] | a job, its row and its log |
 //! | [`intake`], [`upload`], [`door`] | announced, put to a signed address, submitted |
 //! | [`work`] | parsed: taken under a lease, read, given to review, or given up |
-//! | [`document`], [`matching`], [`edit`] | reviewed: lines, the items that they are about, what a person changes |
+//! | [`document`], [`items`], [`matching`], [`edit`] | reviewed: lines, the items that they are about, what a person changes |
 //! | [`stock`] | what it would do to stock |
 //! | [`ledger`], [`plan`], [`apply`] | applied once, and taken back |
 //!
@@ -20,6 +20,7 @@ pub mod door;
 pub mod edit;
 mod error;
 pub mod intake;
+pub mod items;
 pub mod job;
 pub mod ledger;
 pub mod matching;
@@ -37,7 +38,7 @@ use std::time::Duration;
 
 use contract::Timestamp;
 use futures::future::{BoxFuture, Shared};
-use matching::Known;
+use items::Known;
 use ports::Ports;
 use tokio::sync::Mutex;
 

@@ -1,4 +1,4 @@
-//! Which item of the owner's stock a line is about. Pure; what is known is read beforehand ([`Known`], [`FirstUses`]).
+//! Which item of the owner's stock a line is about. Pure; what is known is read beforehand ([`items`](crate::items)).
 //!
 //! In this order, the first that answers wins: what a person said about the same item number of the same vendor
 //! ([`By::Remembered`]); the GTIN; an item number; nothing like it in stock, so it is new. What only looks alike is
@@ -9,9 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use contract::VendorId;
 use readers::invoice::{Invoice, Line, gtin14};
-use unicode_normalization::UnicodeNormalization as _;
 
-use crate::document::{By, Candidate, Decision, Document, Match};
+use crate::document::{By, Candidate, Decision, Match};
+use crate::items::{
+    BUYERS, Bare, FirstUse, FirstUses, Item, Known, Remembered, SELLERS, names, numbers, plain,
+};
 use crate::units;
 
 /// Likeness from which on an item is a candidate, in percent.
@@ -20,92 +22,6 @@ const LIKE: u8 = 80;
 const MOST_COMPARISONS: usize = 20_000_000;
 /// Most candidates of a line.
 const MOST_CANDIDATES: usize = 5;
-
-/// The owner's items.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Known {
-    /// By sku.
-    items: BTreeMap<String, Item>,
-    /// Some of the owner's items are not in `items`: what is not found may be there all the same.
-    incomplete: bool,
-    /// The same by the number as people compare it.
-    by_number: BTreeMap<String, BTreeSet<String>>,
-    by_gtin: BTreeMap<String, BTreeSet<String>>,
-    /// Numbers as they are compared by likeness.
-    bare: Vec<Bare>,
-}
-
-/// What is known of an item.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Item {
-    /// Its GTIN.
-    pub gtin: Option<String>,
-    /// In what it is counted: a code or a word.
-    pub unit: Option<String>,
-}
-
-/// An item number as it is compared by likeness.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Bare {
-    number: String,
-    figures: String,
-    sku: String,
-}
-
-impl Bare {
-    fn of(sku: &str) -> Self {
-        let number: String = plain(sku).chars().filter(|character| character.is_alphanumeric()).collect();
-        let figures = number.chars().filter(char::is_ascii_digit).collect();
-        Self { number, figures, sku: sku.to_owned() }
-    }
-
-    /// Whether a likeness of the two would mean anything: very short numbers are all alike, and of other figures is
-    /// another item (`LAMP-1000`, `LAMP-1001`).
-    fn is_comparable(&self, other: &Self) -> bool {
-        let (one, two) = (self.number.len(), other.number.len());
-        // Four of five letters at least are the same only where the lengths are about the same.
-        let near = one.abs_diff(two) * 5 <= one.max(two);
-        near && one >= 4 && two >= 4 && self.figures == other.figures
-    }
-}
-
-impl Known {
-    /// Of these items, by sku; `incomplete` where there are more.
-    pub fn of(items: BTreeMap<String, Item>, incomplete: bool) -> Self {
-        let mut by_number: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        let mut by_gtin: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for (sku, item) in &items {
-            by_number.entry(plain(sku)).or_default().insert(sku.clone());
-            // An item may be called by its GTIN.
-            for gtin in item.gtin.iter().chain([sku]).filter_map(|text| gtin14(text)) {
-                by_gtin.entry(gtin).or_default().insert(sku.clone());
-            }
-        }
-        let bare = items.keys().map(|sku| Bare::of(sku)).collect();
-        Self { items, incomplete, by_number, by_gtin, bare }
-    }
-}
-
-/// A number, or a GTIN, that an invoice called a new item by: whose invoice did so first, and what it said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FirstUse {
-    /// The item.
-    pub sku: String,
-    /// The vendor by whose number it is called; none where it is the owner's own.
-    pub vendor: Option<VendorId>,
-    /// What the line said of it.
-    pub item: Item,
-}
-
-/// First uses, by the number as people compare it ([`plain`]) or the GTIN in its longest form.
-pub type FirstUses = BTreeMap<String, FirstUse>;
-
-/// Every number that a line calls its item by, as people compare it.
-pub fn spoken(line: &Line) -> impl Iterator<Item = String> {
-    let numbers = numbers(line).map(|(_, number)| number).chain(line.gtin.as_deref());
-    let gtin = line.gtin.as_deref().and_then(gtin14);
-    numbers.map(plain).filter(|number| !number.is_empty()).chain(gtin)
-}
 
 /// First uses which lines bring, where nobody was before them: of a new item's number and of its GTIN.
 pub fn first_uses(lines: &[(&Line, &Decision)], given: &Given<'_>) -> FirstUses {
@@ -144,30 +60,6 @@ pub fn first_uses(lines: &[(&Line, &Decision)], given: &Given<'_>) -> FirstUses 
     uses
 }
 
-/// The names under which a line's item is remembered, the surest first: the seller's number, the GTIN, the
-/// buyer's number, and the description where it has no number at all.
-pub fn names(line: &Line) -> Vec<String> {
-    let mut names = Vec::new();
-    let mut push = |kind: &str, value: &Option<String>| {
-        let plain = value.as_deref().map(plain).filter(|text| !text.is_empty());
-        names.extend(plain.map(|text| format!("{kind}#{text}")));
-    };
-    push("seller", &line.seller_sku);
-    push("gtin", &line.gtin);
-    push("buyer", &line.buyer_sku);
-    push("sku", &line.sku);
-    if names.is_empty() {
-        let text = line.description.as_deref().map(plain).unwrap_or_default();
-        names.extend(
-            (!text.is_empty()).then(|| format!("text#{}", text.chars().take(200).collect::<String>())),
-        );
-    }
-    names
-}
-
-/// What people said of a vendor's items, by [`names`].
-pub type Remembered = BTreeMap<String, String>;
-
 /// What is known when a vendor's invoice is matched.
 pub struct Given<'a> {
     /// Whose invoice it is.
@@ -184,39 +76,40 @@ pub struct Given<'a> {
 pub fn propose(invoice: &Invoice, given: &Given<'_>) -> Vec<Decision> {
     let mut matcher = Matcher { given, left: MOST_COMPARISONS };
     // What the lines before said of items of which nothing else is known.
-    let (mut units, mut gtins) = (BTreeMap::<String, &str>::new(), BTreeMap::<String, String>::new());
+    let (mut units, mut of_gtin, mut of_sku) = (Units::new(), BTreeMap::new(), BTreeMap::new());
     let mut decisions = Vec::with_capacity(invoice.lines.len());
     for line in &invoice.lines {
         let mut decision = matcher.decide(line);
-        let Some(sku) = decision.sku.clone() else {
-            decisions.push(decision);
-            continue;
-        };
-        let number = plain(&sku);
-        let unit = given.unit(&sku).or_else(|| units.get(&number).copied());
-        decision.unit = other_unit(line, unit);
-        decision.accepted &= decision.unit.is_none();
-        if let (None, Some(said)) = (unit, line.unit.as_deref()) {
-            units.insert(number.clone(), said);
-        }
-        if let Some(gtin) = line.gtin.as_deref().and_then(gtin14) {
-            gtins.entry(gtin.clone()).or_insert_with(|| sku.clone());
-            let of_item = gtins
-                .iter()
-                .find(|(other, of)| **of == sku && **other != gtin)
-                .map(|(other, _)| other.clone());
-            let doubt = match (gtins.get(&gtin).filter(|other| **other != sku), of_item) {
-                (Some(other), _) => Some(format!("a line before has the GTIN {gtin} too, and is {other}")),
-                (None, Some(other)) => Some(format!("a line before of {sku} has another GTIN, {other}")),
-                (None, None) => None,
-            };
-            if decision.doubt.is_none() {
-                decision = decision.but(doubt);
+        if let Some(sku) = decision.sku.clone() {
+            decision.unit = given.other_unit(line, &sku, &units);
+            decision.accepted &= decision.unit.is_none();
+            say_unit(&mut units, &sku, line);
+            if let Some(gtin) = line.gtin.as_deref().and_then(gtin14) {
+                let before: &String = of_gtin.entry(gtin.clone()).or_insert_with(|| sku.clone());
+                let other: &String = of_sku.entry(sku.clone()).or_insert_with(|| gtin.clone());
+                let doubt = match (*before != sku, *other != gtin) {
+                    (true, _) => Some(format!("a line before has the GTIN {gtin} too, and is {before}")),
+                    (_, true) => Some(format!("a line before of {sku} has another GTIN, {other}")),
+                    _ => None,
+                };
+                if decision.doubt.is_none() {
+                    decision = decision.but(doubt);
+                }
             }
         }
         decisions.push(decision);
     }
     decisions
+}
+
+/// What lines say of items' units, by the number as people compare it; whoever says it first.
+pub type Units = BTreeMap<String, String>;
+
+/// Notes in what a line counts its item.
+pub fn say_unit(units: &mut Units, sku: &str, line: &Line) {
+    if let Some(unit) = &line.unit {
+        units.entry(plain(sku)).or_insert_with(|| unit.clone());
+    }
 }
 
 impl Given<'_> {
@@ -233,18 +126,10 @@ impl Given<'_> {
         self.item(sku).find_map(|item| gtin14(item.gtin.as_deref()?))
     }
 
-    /// In what an item that a person named for a line is counted, where that is something else than the line says; where
-    /// nothing is known of it, as the document's other lines of the item have it.
-    pub fn other_unit(&self, line: &Line, sku: &str, document: &Document) -> Option<String> {
-        let is_same = |other: &Line, decision: &Decision| {
-            let same = decision.sku.as_deref().is_some_and(|other| plain(other) == plain(sku));
-            same && other.line != line.line && decision.unit.is_none() && decision.excluded.is_none()
-        };
-        let beside = document.lines().filter(|(other, decision)| is_same(other, decision));
-        other_unit(
-            line,
-            self.unit(sku).or_else(|| beside.filter_map(|(other, _)| other.unit.as_deref()).next()),
-        )
+    /// In what an item is counted, where that is something else than a line says; where nothing is known of it, as the
+    /// document's other lines of the item have it.
+    pub fn other_unit(&self, line: &Line, sku: &str, beside: &Units) -> Option<String> {
+        other_unit(line, self.unit(sku).or_else(|| beside.get(&plain(sku)).map(String::as_str)))
     }
 }
 
@@ -395,17 +280,6 @@ impl Matcher<'_> {
     }
 }
 
-/// Whose number it is.
-const BUYERS: &str = "the buyer's";
-const SELLERS: &str = "the seller's";
-
-/// A line's numbers, and whose they are; the surest first.
-fn numbers(line: &Line) -> impl Iterator<Item = (&'static str, &str)> {
-    let numbers = [(BUYERS, &line.buyer_sku), (SELLERS, &line.seller_sku), ("the", &line.sku)];
-    let some = numbers.into_iter().filter_map(|(whose, number)| Some((whose, number.as_deref()?)));
-    some.filter(|(_, number)| !number.trim().is_empty())
-}
-
 fn only(skus: &BTreeSet<String>) -> Option<&String> {
     skus.first().filter(|_| skus.len() == 1)
 }
@@ -433,12 +307,6 @@ impl Decision {
 )]
 fn likeness(one: &str, other: &str) -> u8 {
     (strsim::normalized_damerau_levenshtein(one, other) * 100.0).floor() as u8
-}
-
-/// A number as people compare it: NFKC, no matter the case, blanks as one.
-pub fn plain(text: &str) -> String {
-    let text: String = text.nfkc().flat_map(char::to_uppercase).collect();
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn shown(name: &str) -> String {

@@ -12,7 +12,8 @@ use stores::effects::{self, Kind, State};
 use stores::tables::{CANONICAL_STATE, EFFECTS};
 
 use crate::document::{Decision, Document};
-use crate::matching::{Item, Known, other_unit};
+use crate::items::{Item, Known};
+use crate::matching::other_unit;
 use crate::{Error, Invoices, JobId, Options};
 
 /// Stock of one entity, before and after.

@@ -11,8 +11,8 @@ use ports::tables::{self, Attr, Condition, Cursor, Item, Key, Query, Row, Tables
 use stores::audit::{self, Deed};
 use stores::tables::INVOICE_JOBS;
 
+use crate::items::{self, FirstUse, FirstUses};
 use crate::job::Event;
-use crate::matching::{self, FirstUse, FirstUses};
 use crate::{Error, Job, JobId, State};
 
 const JOB: &str = "job";
@@ -243,7 +243,7 @@ fn short(name: &str) -> String {
 }
 
 /// Which of those numbers invoices used for new items, and whose did so first. `numbers` are
-/// [plain](crate::matching::plain).
+/// [plain](crate::items::plain).
 pub async fn first_uses(tables: &dyn Tables, numbers: &BTreeSet<String>) -> Result<FirstUses, Error> {
     let numbers: Vec<&String> = numbers.iter().collect();
     let mut named = FirstUses::new();
@@ -254,7 +254,7 @@ pub async fn first_uses(tables: &dyn Tables, numbers: &BTreeSet<String>) -> Resu
             let Some(row) = row else { continue };
             let text = |name: &str| row.get(name).and_then(Attr::as_str).map(str::to_owned);
             let vendor = text("vendorId").and_then(|vendor| VendorId::parse(vendor).ok());
-            let item = matching::Item { gtin: text("gtin"), unit: text("unit") };
+            let item = items::Item { gtin: text("gtin"), unit: text("unit") };
             let sku = text("sku").unwrap_or_else(|| (*number).clone());
             named.insert((*number).clone(), FirstUse { sku, vendor, item });
         }
@@ -270,7 +270,7 @@ pub async fn use_first(
     first: &FirstUse,
     known: bool,
 ) -> Result<bool, Error> {
-    let FirstUse { sku, vendor, item: matching::Item { gtin, unit } } = first;
+    let FirstUse { sku, vendor, item: items::Item { gtin, unit } } = first;
     let vendor = vendor.as_ref().map(ToString::to_string);
     let told = [("sku", &Some(sku.clone())), ("vendorId", &vendor), ("gtin", gtin), ("unit", unit)];
     let told = told.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Attr::S(text.clone()?))));

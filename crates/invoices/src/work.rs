@@ -14,8 +14,9 @@ use stores::tables::INVOICE_JOBS;
 
 use crate::document::{Decision, Document};
 use crate::intake::lost;
+use crate::items::{self, FirstUses, Known};
 use crate::job::{Lease, Reason, Summary};
-use crate::matching::{FirstUses, Given, Known};
+use crate::matching::Given;
 use crate::store::{self, Change, Refused};
 use crate::{Error, Invoices, Job, JobId, Look, Looked, SELF, State, matching, stock};
 
@@ -120,14 +121,21 @@ impl Invoices {
     /// The jobs of the other invoices of the document that a job brought, in their order.
     pub async fn siblings(&self, job: &Job) -> Result<Vec<JobId>, Error> {
         let mut siblings = Vec::new();
-        for index in (1..).take_while(|_| job.document_of.is_none()) {
-            let id = job.job_id.sibling(index);
-            if store::load(&*self.ports.tables, id).await?.is_none() {
-                break;
-            }
-            siblings.push(id);
+        if job.document_of.is_some() {
+            return Ok(siblings);
         }
-        Ok(siblings)
+        // Most documents have none; a large one has thousands.
+        let (mut next, mut many) = (1_u32, 1_u32);
+        loop {
+            let ids: Vec<JobId> = (next..next + many).map(|index| job.job_id.sibling(index)).collect();
+            let there = store::are_there(&*self.ports.tables, &ids).await?;
+            let found = there.iter().take_while(|there| **there).count();
+            siblings.extend(&ids[..found]);
+            if found < ids.len() {
+                return Ok(siblings);
+            }
+            (next, many) = (next + many, 100);
+        }
     }
 
     /// Makes the job of another invoice of a document.
@@ -267,7 +275,7 @@ impl Invoices {
 
     /// Whose invoices used those skus first for new items.
     pub(crate) async fn first_uses(&self, skus: &[&str]) -> Result<FirstUses, Error> {
-        let numbers = skus.iter().map(|sku| matching::plain(sku)).collect();
+        let numbers = skus.iter().map(|sku| items::plain(sku)).collect();
         store::first_uses(&*self.ports.tables, &numbers).await
     }
 
@@ -280,7 +288,7 @@ impl Invoices {
         catalogue: &Arc<Known>,
     ) -> Result<(Invoice, Vec<Decision>), Error> {
         let tables = &*self.ports.tables;
-        let names: BTreeSet<String> = invoice.lines.iter().flat_map(matching::names).collect();
+        let names: BTreeSet<String> = invoice.lines.iter().flat_map(items::names).collect();
         let names: Vec<String> = names.into_iter().collect();
         let mut remembered = BTreeMap::new();
         for names in names.chunks(100) {
@@ -291,8 +299,8 @@ impl Invoices {
                 remembered.extend(sku.map(|sku| (name.clone(), sku.to_owned())));
             }
         }
-        let mut numbers: BTreeSet<String> = invoice.lines.iter().flat_map(matching::spoken).collect();
-        numbers.extend(remembered.values().map(|sku| matching::plain(sku)));
+        let mut numbers: BTreeSet<String> = invoice.lines.iter().flat_map(items::spoken).collect();
+        numbers.extend(remembered.values().map(|sku| items::plain(sku)));
         let (invoice, remembered) = (Arc::new(invoice), Arc::new(remembered));
         for _ in 0..LOOKS {
             let first = store::first_uses(tables, &numbers).await?;

@@ -231,6 +231,28 @@ async fn a_doubt_outlives_what_is_taken_back_and_what_was_said_does_not() {
     assert_eq!(document.open(), Vec::<String>::new());
 }
 
+/// Nothing is known of the item but what the lines say that are called so by one edit.
+#[tokio::test]
+async fn lines_of_one_edit_that_count_one_item_in_two_units_wait() {
+    let ground = Ground::new();
+    let mut said = invoice("RE-1", 3);
+    for (line, unit) in said.lines.iter_mut().zip(["EA", "CS", "H87"]) {
+        line.unit = Some(unit.to_owned());
+    }
+    let job = ground.parsed(vec![said]).await;
+    let named = |line| LineEdit { line, sku: Some("BINDER".to_owned()), ..LineEdit::default() };
+    let edit = Edit { lines: (1..=3).map(named).collect(), ..Edit::default() };
+    let job = ground.invoices.edit("ann", job.job_id, job.version, &edit).await.expect("an edit");
+    let open = ground.invoices.document(&job).await.expect("a document").open();
+    assert!(open.len() == 1 && open[0].contains("line 2") && open[0].contains("in EA"), "{open:?}");
+    // The next invoice knows it, too, though nothing was booked.
+    let mut next = invoice("RE-2", 1);
+    next.lines[0].unit = Some("CS".to_owned());
+    let job = ground.parsed(vec![next]).await;
+    let open = ground.invoices.document(&job).await.expect("a document").open();
+    assert!(open.len() == 1 && open[0].contains("in EA"), "{open:?}");
+}
+
 #[tokio::test]
 async fn what_was_reversed_can_be_edited_and_applied_anew() {
     let ground = Ground::new();

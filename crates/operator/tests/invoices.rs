@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
 use invoices::{JobId, store};
-use serde_json::{Value, json};
+use serde_json::json;
 use support::World;
 
 async fn announced(world: &World, vendor: &str) -> JobId {
@@ -16,21 +16,6 @@ async fn announced(world: &World, vendor: &str) -> JobId {
     let (status, job) = world.post("/invoices", body).await;
     assert_eq!(status, StatusCode::CREATED, "{job}");
     JobId::parse(job["jobId"].as_str().expect("an id")).expect("a job's id")
-}
-
-/// Every job of a list, page by page, in the order in which they came.
-async fn all(world: &World, filter: &str, limit: usize) -> Vec<Value> {
-    let (mut jobs, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let page = world.get(&format!("/invoices?{filter}limit={limit}{cursor}")).await;
-        let found = page["jobs"].as_array().expect("jobs");
-        assert!(found.len() <= limit, "{page}");
-        jobs.extend(found.iter().cloned());
-        match page["next"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => return jobs,
-        }
-    }
 }
 
 #[tokio::test]
@@ -54,7 +39,7 @@ async fn every_job_is_on_one_page_whatever_its_state() {
     }
     for (filter, expected) in [("", &of_all), ("vendor=south&", &of_south)] {
         for limit in [1, 4, 1_000] {
-            let jobs = all(&world, filter, limit).await;
+            let jobs = world.all(&format!("/invoices?{filter}"), "jobs", limit).await;
             let ids: BTreeSet<String> =
                 jobs.iter().map(|job| job["jobId"].as_str().expect("an id").to_owned()).collect();
             assert_eq!((jobs.len(), &ids), (expected.len(), expected), "{filter} by {limit}");

@@ -109,21 +109,6 @@ async fn what_may_be_a_typing_error_is_said() {
     assert_eq!((status, &answer["failed"], &answer["released"]), (StatusCode::OK, &json!(0), &json!(1)));
 }
 
-/// Every row of a list, page by page.
-async fn all(world: &World, path: &str, limit: usize) -> Vec<Value> {
-    let (mut rows, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let page = world.get(&format!("{path}limit={limit}{cursor}")).await;
-        let found = page["rows"].as_array().expect("rows");
-        assert!(found.len() <= limit, "{page}");
-        rows.extend(found.iter().cloned());
-        match page["next"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => return rows,
-        }
-    }
-}
-
 #[tokio::test]
 async fn lists_come_in_pages_and_none_is_lost() {
     let world = World::new();
@@ -144,7 +129,7 @@ async fn lists_come_in_pages_and_none_is_lost() {
         ("/quarantine?stage=dvss.dedup&".to_owned(), 0),
     ] {
         for limit in [1, 7, 1_000] {
-            assert_eq!(identities(&all(&world, &path, limit).await), expected, "{path} by {limit}");
+            assert_eq!(identities(&world.all(&path, "rows", limit).await), expected, "{path} by {limit}");
         }
     }
     let page = world.get("/quarantine?limit=5").await;
@@ -198,7 +183,7 @@ async fn divergences_are_seen_and_closed() {
         ("/divergences?vendor=nobody&", 0),
     ] {
         for limit in [1, 7, 1_000] {
-            let rows = all(&world, path, limit).await;
+            let rows = world.all(path, "rows", limit).await;
             let ids: BTreeSet<String> = rows.iter().map(|row| row["id"].to_string()).collect();
             assert_eq!((rows.len(), ids.len()), (expected, expected), "{path} by {limit}");
         }
@@ -220,7 +205,7 @@ async fn divergences_are_seen_and_closed() {
     let (_, judged) =
         world.post(&format!("/divergences/{other}/accept"), json!({ "reason": "so be it" })).await;
     assert_eq!(judged["status"], "accepted");
-    assert_eq!(all(&world, "/divergences?status=open&", 100).await.len(), 28);
+    assert_eq!(world.all("/divergences?status=open&", "rows", 100).await.len(), 28);
     let entries = audit::list(tables, &audit::day(now), None, 10).await.expect("entries");
     let told: Vec<&str> = entries.iter().map(|entry| entry.deed.subject.as_str()).collect();
     assert_eq!(told, [id, other]);

@@ -110,6 +110,21 @@ impl World {
         body
     }
 
+    /// Every row of a list, page by page, in the order in which they came; `path` ends where parameters are added.
+    pub async fn all(&self, path: &str, member: &str, limit: usize) -> Vec<Value> {
+        let (mut rows, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = self.get(&format!("{path}limit={limit}{cursor}")).await;
+            let found = page[member].as_array().expect("rows");
+            assert!(found.len() <= limit, "{page}");
+            rows.extend(found.iter().cloned());
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return rows,
+            }
+        }
+    }
+
     pub async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
         self.send("POST", path, &[("host", "127.0.0.1:8081")], body).await
     }
